@@ -1,0 +1,27 @@
+.DEFAULT_GOAL := help
+.PHONY: help up down status build fmt lint
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: ## Start the local stack: prerequisites, Kafka, ClickHouse engine library
+	@deploy/local/prerequisites.sh
+	@deploy/local/libchdb.sh fetch
+	@deploy/local/kafka.sh start
+
+down: ## Stop the local stack, keep its data
+	@deploy/local/kafka.sh stop
+
+status: ## Show what runs and where
+	@deploy/local/kafka.sh status || true
+	@deploy/local/libchdb.sh status || true
+
+build: ## Build everything
+	cargo build --workspace
+
+fmt: ## Format the Rust sources
+	cargo fmt --all
+
+lint: ## Check format and lints; warnings fail
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings

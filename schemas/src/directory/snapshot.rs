@@ -1,0 +1,187 @@
+//! A consistent view of the directory at one revision.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{App, Channel, ChannelState, Entity, Signature, Template};
+use crate::{AppId, ChannelId, SignatureId, TemplateId, Timestamp};
+
+/// The directory as of its last revision marker, plus the channel states, which apply at once.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Last revision marker; 0 before the first.
+    pub revision: u64,
+    /// Offset of that marker in `directory`, or of a later channel state; -1 before the first.
+    pub offset: i64,
+    pub log_id: Option<uuid::Uuid>,
+    pub apps: HashMap<AppId, Arc<App>>,
+    /// In id order, so that whoever walks them walks them alike.
+    pub channels: std::collections::BTreeMap<ChannelId, Arc<Channel>>,
+    pub signatures: HashMap<SignatureId, Arc<Signature>>,
+    pub templates: HashMap<TemplateId, Arc<Template>>,
+    pub channel_states: HashMap<ChannelId, ChannelState>,
+    /// Record key → (offset, entity or removal), read since the last marker.
+    staged: Vec<(String, Option<Entity>)>,
+}
+
+/// A directory record that this release cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The value is not an entity.
+    #[error("directory record `{key}` cannot be read")]
+    Value {
+        /// Record key.
+        key: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The key does not fit the value.
+    #[error("directory record `{0}` has another key than its entity")]
+    Key(String),
+}
+
+impl Snapshot {
+    /// Takes one record; returns whether the visible view changed.
+    ///
+    /// # Errors
+    /// When the record cannot be read; the view stays as it was.
+    pub fn apply(
+        &mut self,
+        key: &str,
+        value: Option<&[u8]>,
+        offset: i64,
+    ) -> Result<bool, ApplyError> {
+        let entity = value
+            .filter(|v| !v.is_empty())
+            .map(|v| {
+                serde_json::from_slice::<Entity>(v).map_err(|source| ApplyError::Value {
+                    key: key.to_owned(),
+                    source,
+                })
+            })
+            .transpose()?;
+        if entity.as_ref().is_some_and(|e| e.key() != key) {
+            return Err(ApplyError::Key(key.to_owned()));
+        }
+        match entity {
+            Some(Entity::Revision(marker)) => {
+                for (key, entity) in std::mem::take(&mut self.staged) {
+                    self.settle(&key, entity);
+                }
+                self.revision = marker.revision;
+            }
+            Some(Entity::Log(log)) => self.log_id = Some(log.log_id),
+            Some(Entity::ChannelState(state)) => {
+                self.channel_states.insert(state.channel.clone(), state);
+            }
+            None if key.starts_with("channel-state/") => {
+                self.channel_states.remove(&key["channel-state/".len()..]);
+            }
+            entity => {
+                self.staged.push((key.to_owned(), entity));
+                return Ok(false);
+            }
+        }
+        self.offset = offset;
+        Ok(true)
+    }
+
+    fn settle(&mut self, key: &str, entity: Option<Entity>) {
+        match entity {
+            Some(Entity::App(e)) => {
+                self.apps.insert(e.id.clone(), Arc::new(e));
+            }
+            Some(Entity::Channel(e)) => {
+                // The operator's word ends what the platform had found out about the account.
+                if self.channels.get(&e.id).is_some_and(|old| **old != e) {
+                    self.channel_states.remove(&e.id);
+                }
+                self.channels.insert(e.id.clone(), Arc::new(e));
+            }
+            Some(Entity::Signature(e)) => {
+                self.signatures.insert(e.id.clone(), Arc::new(e));
+            }
+            Some(Entity::Template(e)) => {
+                self.templates.insert(e.id.clone(), Arc::new(e));
+            }
+            Some(Entity::Revision(_) | Entity::ChannelState(_) | Entity::Log(_)) => {}
+            None => match key.split_once('/') {
+                Some(("app", id)) => drop(self.apps.remove(id)),
+                Some(("channel", id)) => drop(self.channels.remove(id)),
+                Some(("signature", id)) => drop(self.signatures.remove(id)),
+                Some(("template", id)) => drop(self.templates.remove(id)),
+                _ => {}
+            },
+        }
+    }
+
+    /// Whether the platform itself has taken the channel out at `now`.
+    #[must_use]
+    pub fn is_taken_out(&self, channel: &ChannelId, now: Timestamp) -> bool {
+        self.channel_states
+            .get(channel)
+            .is_some_and(|state| now < state.until)
+    }
+
+    /// All entities of the view, for showing and comparing.
+    #[must_use]
+    pub fn entities(&self) -> std::collections::BTreeMap<String, Entity> {
+        let apps = self.apps.values().map(|e| Entity::App((**e).clone()));
+        let channels = self
+            .channels
+            .values()
+            .map(|e| Entity::Channel((**e).clone()));
+        let signatures = self
+            .signatures
+            .values()
+            .map(|e| Entity::Signature((**e).clone()));
+        let templates = self
+            .templates
+            .values()
+            .map(|e| Entity::Template((**e).clone()));
+        apps.chain(channels)
+            .chain(signatures)
+            .chain(templates)
+            .map(|e| (e.key(), e))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGNATURE: &[u8] = br#"{"type":"signature","id":"acme","text":"ACME"}"#;
+
+    #[test]
+    fn entities_show_only_at_the_next_revision_marker() {
+        let mut s = Snapshot::default();
+        assert!(!s.apply("signature/acme", Some(SIGNATURE), 0).unwrap());
+        assert!(s.signatures.is_empty());
+        let marker = br#"{"type":"revision","revision":1,"changed":1}"#;
+        assert!(s.apply("revision", Some(marker), 1).unwrap());
+        assert_eq!(s.signatures["acme"].text, "ACME");
+        assert_eq!((s.revision, s.offset), (1, 1));
+        s.apply("signature/acme", None, 2).unwrap();
+        assert_eq!(s.signatures.len(), 1);
+        s.apply(
+            "revision",
+            Some(br#"{"type":"revision","revision":2,"changed":1}"#),
+            3,
+        )
+        .unwrap();
+        assert!(s.signatures.is_empty());
+    }
+
+    #[test]
+    fn a_record_under_another_key_is_refused() {
+        let mut s = Snapshot::default();
+        assert!(matches!(
+            s.apply("signature/other", Some(SIGNATURE), 0),
+            Err(ApplyError::Key(_))
+        ));
+        assert!(matches!(
+            s.apply("signature/acme", Some(b"{"), 0),
+            Err(ApplyError::Value { .. })
+        ));
+    }
+}

@@ -1,0 +1,14 @@
+//! `opened`: an owner takes over a partition. From here on only its records count for its role.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Timestamp, WriterId};
+
+/// Payload of `opened`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Opened {
+    pub writer: WriterId,
+    /// Host and instance of the owner, for people.
+    pub instance: String,
+    pub at: Timestamp,
+}
