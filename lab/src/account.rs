@@ -86,7 +86,9 @@ impl Account {
                 return Err(format!("`receipt_url`: `{url}` is not an http:// URL"));
             }
         }
-        self.behaviour.check().map_err(|e| format!("behaviour: {e}"))
+        self.behaviour
+            .check()
+            .map_err(|e| format!("behaviour: {e}"))
     }
 
     pub(crate) fn view(&self) -> AccountView<'_> {

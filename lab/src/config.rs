@@ -144,11 +144,15 @@ impl Config {
 mod tests {
     use super::*;
 
-    const ACCOUNT: &str = "journal = 'j'\n[[accounts]]\nid = 'a'\naccess_key_id = 'k'\nsecrets = ['s']\n";
+    const ACCOUNT: &str =
+        "journal = 'j'\n[[accounts]]\nid = 'a'\naccess_key_id = 'k'\nsecrets = ['s']\n";
 
     fn complaint(text: &str) -> String {
         let error = Config::parse(text).unwrap_err();
-        format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
+        format!(
+            "{error}: {:?}",
+            std::error::Error::source(&error).map(ToString::to_string)
+        )
     }
 
     #[test]
@@ -157,14 +161,38 @@ mod tests {
             ("secret = ['x']", "unknown field `secret`"),
             ("receipt_url = 'https://x/'", "not an http:// URL"),
             ("behaviour.down = 'maybe'", "unknown variant `maybe`"),
-            ("behaviour.submit_errors = [{ share = 2.0, kind = 'http_503' }]", "not between 0 and 1"),
-            ("behaviour.submit_errors = [{ share = 0.1, kind = 'isv.NO_SUCH' }]", "`isv.NO_SUCH`"),
-            ("behaviour.receipt_failures = [{ share = 0.1, code = 'DELIVERED' }]", "`DELIVERED`"),
+            (
+                "behaviour.submit_errors = [{ share = 2.0, kind = 'http_503' }]",
+                "not between 0 and 1",
+            ),
+            (
+                "behaviour.submit_errors = [{ share = 0.1, kind = 'isv.NO_SUCH' }]",
+                "`isv.NO_SUCH`",
+            ),
+            (
+                "behaviour.receipt_failures = [{ share = 0.1, code = 'DELIVERED' }]",
+                "`DELIVERED`",
+            ),
         ] {
             let text = format!("{ACCOUNT}{extra}\n");
             assert!(complaint(&text).contains(named), "{}", complaint(&text));
         }
         let twice = format!("{ACCOUNT}{}", &ACCOUNT["journal = 'j'\n".len()..]);
         assert!(complaint(&twice).contains("used twice"));
+    }
+
+    #[test]
+    fn the_example_parses_and_shows_every_magic_number() {
+        let text = include_str!("../lab.example.toml");
+        let config = Config::parse(text).unwrap();
+        assert_eq!(config.accounts[0].behaviour.submit_errors.len(), 7);
+        let defaults = Config::new("lab-journal.jsonl");
+        assert_eq!(config.listen, defaults.listen);
+        assert_eq!(config.clock_skew, defaults.clock_skew);
+        assert_eq!(config.nonce_capacity, defaults.nonce_capacity);
+        assert_eq!(config.receipt_capacity, defaults.receipt_capacity);
+        for (suffix, _) in crate::aliyun::magic::TABLE {
+            assert!(text.contains(&format!(" {suffix} ")), "{suffix}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The signature is lower-case hex HMAC-SHA256, under the app's secret, of these seven lines joined by `\n`, with
 //! no line end after the last: method, path, sorted query, lower-case hex SHA-256 of the body, key id, ts, nonce.
+//! The query is sorted by the bytes of each `name=value` as sent, still percent-encoded.
 //! `ts` is Unix time in seconds; the server takes ±300 s. `schemas/json/auth/` has worked examples.
 
 use std::fmt;
@@ -32,7 +33,7 @@ pub struct Signable<'a> {
     pub key: &'a str,
     /// Unix time in seconds.
     pub ts: i64,
-    /// 8 to 64 characters of `A-Z a-z 0-9 _ -`.
+    /// 8 to 64 characters of `A-Z a-z 0-9 _ - .`.
     pub nonce: &'a str,
 }
 

@@ -13,17 +13,29 @@ use crate::{
 /// Any event, at its newest version.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// An application wants a message sent.
     Request(Envelope<Request>),
+    /// The router chose a channel.
     Routed(Envelope<Routed>),
+    /// A sender claims a call.
     AttemptStarted(Envelope<AttemptStarted>),
+    /// A message is given back unsent.
     AttemptNotStarted(Envelope<AttemptNotStarted>),
+    /// What a call led to.
     AttemptFinished(Envelope<AttemptFinished>),
+    /// A receipt as the vendor reported it.
     RawReceipt(Envelope<RawReceipt>),
+    /// A receipt joined with its attempt.
     Receipt(Envelope<Receipt>),
+    /// How a message ended.
     Outcome(Envelope<Outcome>),
+    /// Later evidence on an ended message.
     OutcomeCorrected(Box<Envelope<OutcomeCorrected>>),
+    /// An owner takes a partition over.
     Opened(Envelope<Opened>),
+    /// What a partition has seen of each channel.
     Health(Envelope<HealthReport>),
+    /// A record that could not be handled.
     DeadLetter(Envelope<DeadLetter>),
 }
 
@@ -105,7 +117,9 @@ pub fn decode(header: Option<(&str, u32)>, bytes: &[u8]) -> Result<Event, Decode
 /// What an event is about, beside its payload.
 #[derive(Clone, Debug, Default)]
 pub struct About {
+    /// The message.
     pub message_id: Option<MessageId>,
+    /// The app that the message belongs to.
     pub app_id: Option<AppId>,
     /// The record that led to it.
     pub cause: Option<Position>,

@@ -22,9 +22,12 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "S: Deserialize<'de>"))]
 pub struct App<S = Sealed> {
+    /// Chosen by the operator, for good.
     pub id: AppId,
+    /// For people.
     #[serde(default)]
     pub name: String,
+    /// A disabled app can neither call nor produce.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// At most two enabled ones, so that secrets can be rotated.
@@ -63,7 +66,9 @@ pub enum Direct {
 pub struct Credential<S = Sealed> {
     /// Public part, unique over all apps; 1 to 64 of `A-Z a-z 0-9 _ - .`.
     pub key_id: String,
+    /// Shared secret, sealed at rest.
     pub secret: S,
+    /// A disabled one proves nothing.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Also accepted as `Authorization: Bearer <key_id>.<secret>`.
@@ -92,16 +97,20 @@ pub enum ChannelMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, bound(deserialize = "S: Deserialize<'de>"))]
 pub struct Channel<S = Sealed> {
+    /// Chosen by the operator, for good.
     pub id: ChannelId,
     /// Vendor kind, such as `aliyun`.
     pub vendor: String,
+    /// For people.
     #[serde(default)]
     pub name: String,
+    /// What the operator wants of it.
     #[serde(default)]
     pub mode: ChannelMode,
     /// Lower goes first; channels of equal priority share by weight and health.
     #[serde(default)]
     pub priority: i32,
+    /// Share of the traffic beside channels of equal priority; 100 unless given.
     #[serde(default = "hundred")]
     pub weight: u32,
     /// Lanes that it carries; empty means all.
@@ -160,6 +169,7 @@ pub struct Price {
     /// E.164 prefix, such as `+86`; empty means any.
     #[serde(default)]
     pub prefix: String,
+    /// Only this lane; absent means any.
     #[serde(default)]
     pub lane: Option<Lane>,
     /// Millionths of the account's currency for one segment.
@@ -192,12 +202,14 @@ impl<S> Channel<S> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
+    /// Chosen by the operator, for good.
     pub id: SignatureId,
     /// Owner; absent means every app.
     #[serde(default)]
     pub app: Option<AppId>,
     /// Without brackets.
     pub text: String,
+    /// A disabled one cannot be used in new requests.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Where it is registered.
@@ -212,6 +224,7 @@ pub struct SignatureOnChannel {
     /// What the vendor calls it; absent means the text itself.
     #[serde(default)]
     pub code: Option<String>,
+    /// Whether the vendor has approved it.
     #[serde(default)]
     pub approved: bool,
 }
@@ -220,16 +233,20 @@ pub struct SignatureOnChannel {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
+    /// Chosen by the operator, for good.
     pub id: TemplateId,
     /// Owner.
     pub app: AppId,
+    /// Lane of its messages.
     pub lane: Lane,
     /// Text with `{name}` placeholders, without signature.
     pub body: String,
+    /// All variables that the body uses.
     #[serde(default)]
     pub variables: Vec<Variable>,
     /// Signature of requests that name none.
     pub signature: SignatureId,
+    /// A disabled one cannot be used in new requests.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Where it is registered.
@@ -241,7 +258,9 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
+    /// 1 to 32 of `a-z 0-9 _`, starting with a letter.
     pub name: String,
+    /// What a value may be.
     #[serde(default)]
     pub kind: VariableKind,
     /// Longest value, in characters.
@@ -259,7 +278,7 @@ fn default_max_length() -> u32 {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum VariableKind {
-    /// Any text without control characters.
+    /// Any text without control characters other than line feed.
     #[default]
     Text,
     /// ASCII digits only.
@@ -275,8 +294,10 @@ pub struct TemplateOnChannel {
     /// What the vendor calls it; full-text vendors need none.
     #[serde(default)]
     pub code: Option<String>,
+    /// Whether the vendor has approved it.
     #[serde(default)]
     pub approved: bool,
+    /// How the vendor takes the values.
     #[serde(default)]
     pub form: Form,
 }
@@ -293,6 +314,7 @@ pub struct Revision {
 /// A channel taken out by the platform itself: its account cannot send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChannelState {
+    /// The channel that is out.
     pub channel: ChannelId,
     /// Vendor code that took it out.
     pub vendor_code: String,
@@ -303,6 +325,7 @@ pub struct ChannelState {
 /// Identity of one log. ClickHouse stores it too, so that rows of another log are never mixed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LogIdentity {
+    /// Random, written once when the topics are made.
     pub log_id: uuid::Uuid,
 }
 
@@ -337,6 +360,7 @@ impl Suppression {
 /// All suppressions of one recipient: the value of a `suppressions` record, whose key is the recipient.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Suppressions {
+    /// Each one alone suffices; none means that the recipient may be written to.
     pub entries: Vec<Suppression>,
 }
 
@@ -344,12 +368,19 @@ pub struct Suppressions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Entity {
+    /// Under key `app/<id>`.
     App(App),
+    /// Under key `channel/<id>`.
     Channel(Channel),
+    /// Under key `signature/<id>`.
     Signature(Signature),
+    /// Under key `template/<id>`.
     Template(Template),
+    /// Under key `revision`.
     Revision(Revision),
+    /// Under key `channel-state/<channel>`.
     ChannelState(ChannelState),
+    /// Under key `log`.
     Log(LogIdentity),
 }
 

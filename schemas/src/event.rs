@@ -22,17 +22,29 @@ pub use routed::{Considered, Gate, Routed};
 
 /// Names and versions of the event kinds.
 pub mod kind {
+    /// An application wants a message sent: [`Request`](super::Request).
     pub const REQUEST: &str = "request";
+    /// The router chose a channel: [`Routed`](super::Routed).
     pub const ROUTED: &str = "routed";
+    /// A sender claims a call: [`AttemptStarted`](super::AttemptStarted).
     pub const ATTEMPT_STARTED: &str = "attempt_started";
+    /// A sender or the router gives a message back: [`AttemptNotStarted`](super::AttemptNotStarted).
     pub const ATTEMPT_NOT_STARTED: &str = "attempt_not_started";
+    /// What a call led to: [`AttemptFinished`](super::AttemptFinished).
     pub const ATTEMPT_FINISHED: &str = "attempt_finished";
+    /// A receipt as a vendor reported it: [`RawReceipt`](super::RawReceipt).
     pub const RAW_RECEIPT: &str = "raw_receipt";
+    /// A receipt joined with its attempt: [`Receipt`](super::Receipt).
     pub const RECEIPT: &str = "receipt";
+    /// How a message ended: [`Outcome`](super::Outcome).
     pub const OUTCOME: &str = "outcome";
+    /// Later evidence on an ended message: [`OutcomeCorrected`](super::OutcomeCorrected).
     pub const OUTCOME_CORRECTED: &str = "outcome_corrected";
+    /// An owner takes a partition over: [`Opened`](super::Opened).
     pub const OPENED: &str = "opened";
+    /// What a partition has seen of each channel: [`HealthReport`](super::HealthReport).
     pub const HEALTH: &str = "health";
+    /// A record that could not be handled: [`DeadLetter`](super::DeadLetter).
     pub const DEAD_LETTER: &str = "dead_letter";
 
     /// Every kind.

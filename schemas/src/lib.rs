@@ -4,6 +4,8 @@
 //! senders and analytics can be replayed, scaled and tested alone. `schemas/json/` holds the JSON Schemas and
 //! worked examples generated from these types: they are the public contract for direct Kafka producers.
 
+#![warn(missing_docs)]
+
 pub mod auth;
 pub mod codec;
 pub mod directory;

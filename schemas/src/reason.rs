@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $help:literal;)*) => {
+    ($($variant:ident = $code:literal, $help:literal;)*) => {
         /// A stable snake_case code; `docs/errors.md` lists them all.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Reason {
-            $( $(#[$doc])* #[serde(rename = $code)] $variant, )*
+            $( #[doc = $help] #[serde(rename = $code)] $variant, )*
         }
 
         impl Reason {

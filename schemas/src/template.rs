@@ -14,14 +14,20 @@ use serde::{Deserialize, Serialize};
 pub enum Form {
     /// `{"code": "123456"}`; `names` maps our names to the vendor's where they differ.
     Named {
+        /// Our name to the vendor's.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         names: BTreeMap<String, String>,
     },
     /// `["123456", "5"]`, in this order of our names.
-    Positional { order: Vec<String> },
+    Positional {
+        /// Our names.
+        order: Vec<String>,
+    },
     /// `123456||5`, in this order of our names. A value that contains the separator cannot be sent on the channel.
     Separated {
+        /// Our names.
         order: Vec<String>,
+        /// Stands between two values.
         separator: String,
     },
     /// The vendor takes the text as it is, signature included.
@@ -35,15 +41,30 @@ pub enum Form {
 pub enum Content {
     /// Template code and named variables.
     Named {
+        /// The vendor's template code.
         code: String,
+        /// Values by the vendor's names.
         params: BTreeMap<String, String>,
     },
     /// Template code and variables in order.
-    Positional { code: String, params: Vec<String> },
+    Positional {
+        /// The vendor's template code.
+        code: String,
+        /// Values in the vendor's order.
+        params: Vec<String>,
+    },
     /// Template code and variables joined by the separator.
-    Separated { code: String, params: String },
+    Separated {
+        /// The vendor's template code.
+        code: String,
+        /// Values in the vendor's order, with the separator between them.
+        params: String,
+    },
     /// The text alone.
-    FullText { text: String },
+    FullText {
+        /// Signature included.
+        text: String,
+    },
 }
 
 /// Why a template and its values make no text or content.
@@ -163,12 +184,18 @@ pub fn content(
         },
         Form::Separated { order, separator } => {
             let values = order.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-            if let Some(i) = values.iter().position(|v| v.contains(separator.as_str())) {
+            let joined = values.join(separator);
+            // The vendor splits again: `a|` and `b` under `||` would arrive as `a` and `|b`.
+            let mut parts = joined.split(separator.as_str());
+            if let Some(i) = values.iter().position(|v| parts.next() != Some(v.as_str())) {
                 return Err(Error::Separator(order[i].clone()));
+            }
+            if !values.is_empty() && parts.next().is_some() {
+                return Err(Error::Separator(order[values.len() - 1].clone()));
             }
             Content::Separated {
                 code: code()?,
-                params: values.join(separator),
+                params: joined,
             }
         }
         Form::FullText => Content::FullText {
@@ -260,6 +287,14 @@ mod tests {
         };
         assert_eq!(
             content(&form, Some("7"), &params(&[("a", "x||y")]), "t"),
+            Err(Error::Separator("a".into()))
+        );
+        let form = Form::Separated {
+            order: vec!["a".into(), "b".into()],
+            separator: "||".into(),
+        };
+        assert_eq!(
+            content(&form, Some("7"), &params(&[("a", "x|"), ("b", "y")]), "t"),
             Err(Error::Separator("a".into()))
         );
     }

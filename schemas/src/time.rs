@@ -59,8 +59,12 @@ impl FromStr for Timestamp {
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let t = OffsetDateTime::parse(s, &Rfc3339)
-            .map_err(|_| ParseTimestampError(s.chars().take(40).collect()))?;
-        Ok(Self((t.unix_timestamp_nanos() / 1_000_000) as i64))
+            .ok()
+            .and_then(|t| t.checked_to_utc())
+            // Near the ends an offset can lead to a year that the text form cannot hold.
+            .filter(|t| (0..=9999).contains(&t.year()))
+            .ok_or_else(|| ParseTimestampError(s.chars().take(40).collect()))?;
+        Ok(Self(t.unix_timestamp_nanos().div_euclid(1_000_000) as i64))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Lane;
 
-/// A logical topic; its physical name is the prefix of the installation plus [`Topic::as_str`].
+/// A logical topic; on the broker the prefix of the installation stands before the name.
 #[derive(
     Clone,
     Copy,
@@ -21,36 +21,52 @@ use crate::Lane;
     schemars::JsonSchema,
 )]
 pub enum Topic {
+    /// Login codes to route.
     #[serde(rename = "requests.otp")]
     RequestsOtp,
+    /// Notices to route.
     #[serde(rename = "requests.notice")]
     RequestsNotice,
+    /// Campaign messages to route.
     #[serde(rename = "requests.marketing")]
     RequestsMarketing,
+    /// Routed login codes.
     #[serde(rename = "dispatch.otp")]
     DispatchOtp,
+    /// Routed notices.
     #[serde(rename = "dispatch.notice")]
     DispatchNotice,
+    /// Routed campaign messages.
     #[serde(rename = "dispatch.marketing")]
     DispatchMarketing,
+    /// Claims and results of vendor calls.
     #[serde(rename = "attempts")]
     Attempts,
+    /// Receipts as vendors reported them.
     #[serde(rename = "receipts.raw")]
     ReceiptsRaw,
+    /// Receipts joined with their attempts.
     #[serde(rename = "receipts")]
     Receipts,
+    /// How messages ended.
     #[serde(rename = "outcomes")]
     Outcomes,
+    /// Messages from handsets.
     #[serde(rename = "inbound")]
     Inbound,
+    /// Open work of the router beyond a few minutes; private to it.
     #[serde(rename = "state")]
     State,
+    /// Recipients who may not be written to.
     #[serde(rename = "suppressions")]
     Suppressions,
+    /// Apps, channels, signatures and templates.
     #[serde(rename = "directory")]
     Directory,
+    /// What each partition has seen of each channel.
     #[serde(rename = "health")]
     Health,
+    /// Records that could not be handled.
     #[serde(rename = "dead-letters")]
     DeadLetters,
 }
@@ -59,9 +75,15 @@ pub enum Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cleanup {
     /// Deleted after this many days.
-    Delete { days: u32 },
+    Delete {
+        /// Age in days.
+        days: u32,
+    },
     /// The last record of each key stays. A record is not compacted earlier than `min_lag_ms` after it was written.
-    Compact { min_lag_ms: i64 },
+    Compact {
+        /// In milliseconds.
+        min_lag_ms: i64,
+    },
 }
 
 impl Topic {

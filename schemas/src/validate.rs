@@ -23,6 +23,7 @@ pub const MAX_KEY_BYTES: usize = 128;
 pub struct Problem {
     /// JSON path in the request, such as `params.code`.
     pub field: String,
+    /// Stable code.
     pub reason: Reason,
     /// What to do about it. Never a secret or a full number.
     pub detail: String,
@@ -43,9 +44,13 @@ impl Problem {
 /// A request that may be sent, with what the directory says about it.
 #[derive(Clone, Debug)]
 pub struct Accepted {
+    /// The app that sends.
     pub app: Arc<App>,
+    /// The template that the request names.
     pub template: Arc<Template>,
+    /// The one that the request names, or the template's own.
     pub signature: Arc<Signature>,
+    /// Lane of the template.
     pub lane: Lane,
     /// Rendered text, signature included: `【ACME】…`.
     pub text: String,
@@ -56,7 +61,9 @@ pub struct Accepted {
 /// What a request is judged against.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
+    /// Apps, templates and signatures.
     pub directory: &'a Snapshot,
+    /// By recipient.
     pub suppressions: &'a HashMap<Phone, Suppressions>,
     /// Who sends.
     pub app: &'a AppId,

@@ -20,15 +20,21 @@ pub enum Disposition {
     Unknown,
 }
 
-/// Whose fault a failure is. Only [`Blame::Channel`] moves a channel's health.
+/// Whose fault a failure is. Only `channel` moves a channel's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
+    /// The vendor or the way to it.
     Channel,
+    /// The number.
     Recipient,
+    /// The text.
     Content,
+    /// What the app or its operator set up.
     App,
+    /// The account at the vendor: credentials, balance.
     Account,
+    /// Too much at once.
     Capacity,
     /// Nobody's: no route, nothing approved.
     None,

@@ -90,10 +90,15 @@ impl Config {
     pub(crate) fn library_path(&self) -> PathBuf {
         self.library.clone().unwrap_or_else(|| {
             let cache = std::env::var_os("JIXINDA_CACHE").map_or_else(
-                || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/jixinda"),
+                || {
+                    PathBuf::from(std::env::var_os("HOME").unwrap_or_default())
+                        .join(".cache/jixinda")
+                },
                 PathBuf::from,
             );
-            cache.join(format!("libchdb-{LIBRARY_VERSION}")).join("libchdb.so")
+            cache
+                .join(format!("libchdb-{LIBRARY_VERSION}"))
+                .join("libchdb.so")
         })
     }
 
@@ -106,7 +111,9 @@ impl Config {
             return bad("ingest_user and read_user must differ");
         }
         let short = |secret: &Secret| secret.expose().len() < MIN_PASSWORD;
-        if !self.listen.ip().is_loopback() && (short(&self.ingest_password) || short(&self.read_password)) {
+        if !self.listen.ip().is_loopback()
+            && (short(&self.ingest_password) || short(&self.read_password))
+        {
             return bad("beyond loopback both users need passwords of at least 16 characters");
         }
         if self.read_connections == 0 || self.queue == 0 {
@@ -139,8 +146,10 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_and_units_are_read() {
-        let config: Config =
-            serde_json::from_str(r#"{"max_memory":"1 GiB","max_query_seconds":"5s","listen":"127.0.0.1:1"}"#).unwrap();
+        let config: Config = serde_json::from_str(
+            r#"{"max_memory":"1 GiB","max_query_seconds":"5s","listen":"127.0.0.1:1"}"#,
+        )
+        .unwrap();
         assert_eq!(config.max_memory, ByteSize::gib(1));
         assert!(serde_json::from_str::<Config>(r#"{"max_memry":"1 GiB"}"#).is_err());
     }

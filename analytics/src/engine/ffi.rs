@@ -16,7 +16,18 @@ pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 type Handle = *mut c_void;
 type Bytes = *const c_char;
-type Query = unsafe extern "C" fn(Handle, Bytes, usize, Bytes, usize, Names, Lens, Names, Lens, usize) -> Handle;
+type Query = unsafe extern "C" fn(
+    Handle,
+    Bytes,
+    usize,
+    Bytes,
+    usize,
+    Names,
+    Lens,
+    Names,
+    Lens,
+    usize,
+) -> Handle;
 type Names = *const Bytes;
 type Lens = *const usize;
 
@@ -146,7 +157,11 @@ impl Api {
 /// `raw` is null or a NUL-terminated string that lives for the call.
 unsafe fn text(raw: Bytes) -> Option<String> {
     // SAFETY: as the caller promises.
-    (!raw.is_null()).then(|| unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned())
+    (!raw.is_null()).then(|| {
+        unsafe { CStr::from_ptr(raw) }
+            .to_string_lossy()
+            .into_owned()
+    })
 }
 
 /// Query parameters in the shape of the C interface.
@@ -160,9 +175,15 @@ struct Params {
 impl Params {
     fn new(params: &[(String, String)]) -> Self {
         Self {
-            names: params.iter().map(|(name, _)| name.as_ptr().cast()).collect(),
+            names: params
+                .iter()
+                .map(|(name, _)| name.as_ptr().cast())
+                .collect(),
             name_lens: params.iter().map(|(name, _)| name.len()).collect(),
-            values: params.iter().map(|(_, value)| value.as_ptr().cast()).collect(),
+            values: params
+                .iter()
+                .map(|(_, value)| value.as_ptr().cast())
+                .collect(),
             value_lens: params.iter().map(|(_, value)| value.len()).collect(),
         }
     }
@@ -178,12 +199,17 @@ impl Connection {
     /// Opens a session on `data_dir`; `None` if the engine refuses. A process has one data directory for good.
     pub(crate) fn open(api: Api, data_dir: &Path, options: &[String]) -> Option<Self> {
         let path = format!("--path={}", data_dir.to_str()?);
-        let args = ["chdb", &path].into_iter().chain(options.iter().map(String::as_str));
+        let args = ["chdb", &path]
+            .into_iter()
+            .chain(options.iter().map(String::as_str));
         let mut owned: Vec<Vec<u8>> = Vec::new();
         for arg in args {
             owned.push(CString::new(arg).ok()?.into_bytes_with_nul());
         }
-        let mut argv: Vec<*mut c_char> = owned.iter_mut().map(|arg| arg.as_mut_ptr().cast()).collect();
+        let mut argv: Vec<*mut c_char> = owned
+            .iter_mut()
+            .map(|arg| arg.as_mut_ptr().cast())
+            .collect();
         let argc = c_int::try_from(argv.len()).ok()?;
         // SAFETY: `argv` holds `argc` pointers to NUL-terminated strings that outlive the call. A non-null result
         // points to a cell with the connection, owned by us until `close`.
@@ -198,7 +224,13 @@ impl Connection {
         unsafe { *self.cell }
     }
 
-    fn call(&self, function: Query, sql: &[u8], format: &str, params: &[(String, String)]) -> Handle {
+    fn call(
+        &self,
+        function: Query,
+        sql: &[u8],
+        format: &str,
+        params: &[(String, String)],
+    ) -> Handle {
         let params = Params::new(params);
         // SAFETY: all pointers are valid for their lengths during the call, which copies what it keeps; the four
         // arrays have `names.len()` entries each.
@@ -229,12 +261,20 @@ impl Connection {
     }
 
     /// Starts a SELECT whose result is fetched block by block, each formatted as a document of its own.
-    pub(crate) fn stream(&self, sql: &str, format: &str, params: &[(String, String)]) -> Result<Stream<'_>, String> {
+    pub(crate) fn stream(
+        &self,
+        sql: &str,
+        format: &str,
+        params: &[(String, String)],
+    ) -> Result<Stream<'_>, String> {
         let handle = self.call(self.api.stream_query, sql.as_bytes(), format, params);
         if handle.is_null() {
             return Err("no stream from the engine".into());
         }
-        let stream = Stream { connection: self, handle };
+        let stream = Stream {
+            connection: self,
+            handle,
+        };
         // SAFETY: `handle` is a live result, owned by `stream`.
         match unsafe { text((self.api.error)(handle)) } {
             Some(error) => Err(error),
@@ -243,9 +283,17 @@ impl Connection {
     }
 
     /// Starts an insert whose rows follow in `format`; `head` has neither FORMAT nor data.
-    pub(crate) fn insert(&self, head: &str, format: &str, params: &[(String, String)]) -> Result<Insert<'_>, String> {
+    pub(crate) fn insert(
+        &self,
+        head: &str,
+        format: &str,
+        params: &[(String, String)],
+    ) -> Result<Insert<'_>, String> {
         let handle = self.call(self.api.insert, head.as_bytes(), format, params);
-        let insert = Insert { connection: self, handle };
+        let insert = Insert {
+            connection: self,
+            handle,
+        };
         match insert.error() {
             Some(error) => Err(error),
             None => Ok(insert),
@@ -323,7 +371,8 @@ impl Stream<'_> {
     /// The next block, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(Vec<u8>, Counts)>, String> {
         // SAFETY: both handles are live, and the exclusive borrow serialises the calls.
-        let result = unsafe { (self.connection.api.stream_fetch)(self.connection.handle(), self.handle) };
+        let result =
+            unsafe { (self.connection.api.stream_fetch)(self.connection.handle(), self.handle) };
         let (bytes, counts) = self.connection.take(result)?;
         Ok((!bytes.is_empty()).then_some((bytes, counts)))
     }
@@ -348,10 +397,13 @@ pub(crate) struct Insert<'a> {
 impl Insert<'_> {
     pub(crate) fn append(&mut self, rows: &[u8]) -> Result<(), String> {
         // SAFETY: the handle is live and `rows` is valid for its length; the engine copies it.
-        let state = unsafe { (self.connection.api.append)(self.handle, rows.as_ptr().cast(), rows.len()) };
+        let state =
+            unsafe { (self.connection.api.append)(self.handle, rows.as_ptr().cast(), rows.len()) };
         match state {
             0 => Ok(()),
-            _ => Err(self.error().unwrap_or_else(|| "the insert ended early".into())),
+            _ => Err(self
+                .error()
+                .unwrap_or_else(|| "the insert ended early".into())),
         }
     }
 

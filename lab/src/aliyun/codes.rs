@@ -109,5 +109,8 @@ pub fn find(code: &str) -> Option<&'static Code> {
 
 #[must_use]
 pub fn find_receipt(code: &str) -> Option<&'static ReceiptCode> {
-    ALL_RECEIPTS.iter().copied().find(|known| known.code == code)
+    ALL_RECEIPTS
+        .iter()
+        .copied()
+        .find(|known| known.code == code)
 }

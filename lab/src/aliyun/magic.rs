@@ -17,21 +17,39 @@ pub enum Magic {
 
 /// The documented table.
 pub const TABLE: &[(&str, Magic)] = &[
-    ("0001", Magic::Submit(FaultKind::Code(codes::MOBILE_NUMBER_ILLEGAL))),
-    ("0002", Magic::Submit(FaultKind::Code(codes::BLACK_KEY_CONTROL_LIMIT))),
+    (
+        "0001",
+        Magic::Submit(FaultKind::Code(codes::MOBILE_NUMBER_ILLEGAL)),
+    ),
+    (
+        "0002",
+        Magic::Submit(FaultKind::Code(codes::BLACK_KEY_CONTROL_LIMIT)),
+    ),
     ("0003", Magic::Receipt(codes::MOBILE_NOT_ON_SERVICE)),
     ("0004", Magic::NoReceipt),
     ("0005", Magic::Submit(FaultKind::AcceptThenTimeout)),
     ("0006", Magic::DuplicateReceipts),
     ("0007", Magic::EarlyReceipt),
     ("0008", Magic::Submit(FaultKind::AcceptThen502)),
-    ("0009", Magic::Submit(FaultKind::Code(codes::AMOUNT_NOT_ENOUGH))),
+    (
+        "0009",
+        Magic::Submit(FaultKind::Code(codes::AMOUNT_NOT_ENOUGH)),
+    ),
     ("0010", Magic::Submit(FaultKind::AcceptThenReset)),
     ("0011", Magic::Submit(FaultKind::Garbage200)),
-    ("0012", Magic::Submit(FaultKind::Code(codes::BUSINESS_LIMIT_CONTROL))),
-    ("0013", Magic::Submit(FaultKind::Code(codes::THROTTLING_USER))),
+    (
+        "0012",
+        Magic::Submit(FaultKind::Code(codes::BUSINESS_LIMIT_CONTROL)),
+    ),
+    (
+        "0013",
+        Magic::Submit(FaultKind::Code(codes::THROTTLING_USER)),
+    ),
     ("0014", Magic::Submit(FaultKind::Code(codes::SYSTEM_ERROR))),
-    ("0015", Magic::Submit(FaultKind::Code(codes::SMS_TEMPLATE_ILLEGAL))),
+    (
+        "0015",
+        Magic::Submit(FaultKind::Code(codes::SMS_TEMPLATE_ILLEGAL)),
+    ),
     ("0016", Magic::Submit(FaultKind::Status(503))),
     ("0017", Magic::Submit(FaultKind::AcceptThenGarbage)),
     ("0018", Magic::Receipt(codes::CONTENT_KEYWORD)),

@@ -93,8 +93,8 @@ impl Number {
             && text.bytes().all(|byte| byte.is_ascii_digit())
             && !text.starts_with('0')
             && !text.starts_with("86")
-            && !text.starts_with("10")
-            && !text.starts_with("11");
+            // Country code 1 has numbers of 11 digits; from 13 up they read as mainland ones.
+            && (!text.starts_with('1') || text.len() == 11 && text.starts_with("12"));
         foreign.then(|| Self(text.to_owned()))
     }
 
@@ -158,7 +158,10 @@ pub(crate) fn judge(fields: &Fields, account: &Account) -> Result<Submit, Refusa
     }
     let out_id = fields.out_id.as_deref().unwrap_or_default();
     if out_id.chars().count() > MAX_OUT_ID {
-        return Err(Refusal::with(codes::INVALID_PARAMETERS, "OutId is too long"));
+        return Err(Refusal::with(
+            codes::INVALID_PARAMETERS,
+            "OutId is too long",
+        ));
     }
     if split(&phone_numbers).count() > MAX_NUMBERS {
         return Err(codes::MOBILE_COUNT_OVER_LIMIT.into());
@@ -176,7 +179,11 @@ pub(crate) fn judge(fields: &Fields, account: &Account) -> Result<Submit, Refusa
         .get(&template_code)
         .ok_or(codes::SMS_TEMPLATE_ILLEGAL)?;
     let params = read_params(fields.template_param.as_deref())?;
-    if let Some(name) = template.variables.iter().find(|name| !params.contains_key(*name)) {
+    if let Some(name) = template
+        .variables
+        .iter()
+        .find(|name| !params.contains_key(*name))
+    {
         let detail = format!("模板变量缺少对应参数值: {name}");
         return Err(Refusal::with(codes::TEMPLATE_MISSING_PARAMETERS, detail));
     }
@@ -223,12 +230,27 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_documented() {
-        for text in ["13800138000", "+8613800138000", "8613800138000", "008613800138000"] {
+        for text in [
+            "13800138000",
+            "+8613800138000",
+            "8613800138000",
+            "008613800138000",
+        ] {
             let number = Number::parse(text).unwrap();
-            assert_eq!((number.as_sent(), &*number.e164()), ("13800138000", "+8613800138000"));
+            assert_eq!(
+                (number.as_sent(), &*number.e164()),
+                ("13800138000", "+8613800138000")
+            );
         }
         assert_eq!(Number::parse("85251234567").unwrap().e164(), "+85251234567");
-        for text in ["", "1380013800", "+85251234567", "8612800138000", "abc", "01380013800"] {
+        for text in [
+            "",
+            "1380013800",
+            "+85251234567",
+            "8612800138000",
+            "abc",
+            "01380013800",
+        ] {
             assert_eq!(Number::parse(text), None, "{text}");
         }
     }
@@ -240,7 +262,10 @@ mod tests {
             body: Some("字".repeat(length)),
         };
         for (length, segments) in [(64, 1), (65, 2), (128, 2), (129, 3)] {
-            assert_eq!(sms_size(&template(length), "四字签名", &BTreeMap::new()), segments);
+            assert_eq!(
+                sms_size(&template(length), "四字签名", &BTreeMap::new()),
+                segments
+            );
         }
     }
 }

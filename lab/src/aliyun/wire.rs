@@ -55,9 +55,7 @@ pub(crate) fn beijing_time(at_ms: u64) -> String {
 }
 
 pub(crate) fn success(request_id: &str, biz_id: &str) -> String {
-    format!(
-        r#"{{"Code":"OK","Message":"OK","BizId":"{biz_id}","RequestId":"{request_id}"}}"#
-    )
+    format!(r#"{{"Code":"OK","Message":"OK","BizId":"{biz_id}","RequestId":"{request_id}"}}"#)
 }
 
 /// Both failure forms; they differ in the HTTP status alone.

@@ -6,18 +6,23 @@ use super::{App, Channel, ChannelState, Entity, Signature, Template};
 use crate::{AppId, ChannelId, SignatureId, TemplateId, Timestamp};
 
 /// The directory as of its last revision marker, plus the channel states, which apply at once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Last revision marker; 0 before the first.
     pub revision: u64,
     /// Offset of that marker in `directory`, or of a later channel state; -1 before the first.
     pub offset: i64,
+    /// Identity of the log; absent before its record.
     pub log_id: Option<uuid::Uuid>,
+    /// Apps, the disabled ones too.
     pub apps: HashMap<AppId, Arc<App>>,
     /// In id order, so that whoever walks them walks them alike.
     pub channels: std::collections::BTreeMap<ChannelId, Arc<Channel>>,
+    /// Signatures, the disabled ones too.
     pub signatures: HashMap<SignatureId, Arc<Signature>>,
+    /// Templates, the disabled ones too.
     pub templates: HashMap<TemplateId, Arc<Template>>,
+    /// Channels that the platform took out, also those whose time is over.
     pub channel_states: HashMap<ChannelId, ChannelState>,
     /// Record key → (offset, entity or removal), read since the last marker.
     staged: Vec<(String, Option<Entity>)>,
@@ -37,6 +42,22 @@ pub enum ApplyError {
     /// The key does not fit the value.
     #[error("directory record `{0}` has another key than its entity")]
     Key(String),
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            revision: 0,
+            offset: -1,
+            log_id: None,
+            apps: HashMap::new(),
+            channels: std::collections::BTreeMap::new(),
+            signatures: HashMap::new(),
+            templates: HashMap::new(),
+            channel_states: HashMap::new(),
+            staged: Vec::new(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -157,6 +178,7 @@ mod tests {
         let mut s = Snapshot::default();
         assert!(!s.apply("signature/acme", Some(SIGNATURE), 0).unwrap());
         assert!(s.signatures.is_empty());
+        assert_eq!((s.revision, s.offset), (0, -1));
         let marker = br#"{"type":"revision","revision":1,"changed":1}"#;
         assert!(s.apply("revision", Some(marker), 1).unwrap());
         assert_eq!(s.signatures["acme"].text, "ACME");

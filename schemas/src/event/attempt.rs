@@ -10,24 +10,36 @@ use crate::{
 /// Payload of `attempt_started`: written ahead of the vendor call; it claims (message, n).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptStarted {
+    /// Number of the decision, from 1.
     pub n: u16,
+    /// Follows from the message and `n`.
     pub attempt_id: AttemptId,
+    /// Lane of the message.
     pub lane: Lane,
+    /// In E.164; also the record key.
     pub recipient: Phone,
+    /// The channel that is called.
     pub channel: ChannelId,
+    /// Vendor kind, such as `aliyun`.
     pub vendor: String,
     /// The vendor call; a batch call has several attempts.
     pub call_id: CallId,
+    /// The sender's clock when it wrote the claim.
     pub started_at: Timestamp,
 }
 
 /// Payload of `attempt_not_started`: claims (message, n) and gives the message back undecided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptNotStarted {
+    /// Number of the decision, from 1.
     pub n: u16,
+    /// Follows from the message and `n`.
     pub attempt_id: AttemptId,
+    /// Lane of the message.
     pub lane: Lane,
+    /// The channel that it was routed to.
     pub channel: ChannelId,
+    /// Why it was not sent.
     pub cause: NotStartedCause,
     /// The channel asks for this pause, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,12 +63,19 @@ pub enum NotStartedCause {
 /// Payload of `attempt_finished`: what is known of the call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptFinished {
+    /// Number of the decision, from 1.
     pub n: u16,
+    /// Follows from the message and `n`.
     pub attempt_id: AttemptId,
+    /// Lane of the message.
     pub lane: Lane,
+    /// In E.164; also the record key.
     pub recipient: Phone,
+    /// The channel that was called.
     pub channel: ChannelId,
+    /// The vendor call; a batch call has several attempts.
     pub call_id: CallId,
+    /// What the call led to.
     pub result: AttemptResult,
     /// When the call began; absent when none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +96,9 @@ pub enum AttemptResult {
     },
     /// The vendor documents this answer as not accepted, or no byte reached it.
     Rejected {
+        /// What follows.
         disposition: Disposition,
+        /// Whose fault it is.
         blame: Blame,
         /// The vendor's code, or `connect` when it was not reached.
         vendor_code: String,

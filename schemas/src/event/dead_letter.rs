@@ -10,11 +10,13 @@ pub struct DeadLetter {
     /// Where the record stands; absent for what came by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Position>,
+    /// Stable code of what was wrong.
     pub reason: Reason,
     /// What exactly was wrong; never a secret.
     pub detail: String,
     /// Role and step that gave up, such as `router.validate`.
     pub step: String,
+    /// When it was given up, by the clock of the role that did.
     pub at: Timestamp,
     /// Channel of a receipt that could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,16 +10,20 @@ use crate::{ChannelId, Lane, Timestamp, WriterId};
 pub struct HealthReport {
     /// Message partition that the cells are about.
     pub partition: i32,
+    /// Owner of that partition.
     pub writer: WriterId,
     /// The counts are decayed to this instant.
     pub at: Timestamp,
+    /// Changed cells; once a minute all live ones.
     pub cells: Vec<HealthCell>,
 }
 
 /// Decayed counts of one channel in one lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HealthCell {
+    /// The channel.
     pub channel: ChannelId,
+    /// The lane.
     pub lane: Lane,
     /// Attempts whose receipt says delivered.
     pub delivered: f64,

@@ -7,8 +7,10 @@ use crate::{Timestamp, WriterId};
 /// Payload of `opened`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Opened {
+    /// The new owner; random for each take-over.
     pub writer: WriterId,
     /// Host and instance of the owner, for people.
     pub instance: String,
+    /// The owner's clock.
     pub at: Timestamp,
 }

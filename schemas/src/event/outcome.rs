@@ -65,7 +65,9 @@ impl Terminal {
 /// Payload of `outcome`, on `outcomes`. Self-contained: analytics needs nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Outcome {
+    /// How it ended.
     pub outcome: Terminal,
+    /// Stable code of why.
     pub reason: Reason,
     /// Which field or value was refused, for `rejected`; never a secret or a full number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,16 +79,22 @@ pub struct Outcome {
     pub request: Position,
     /// Broker time of the request.
     pub accepted_at: Timestamp,
+    /// Lane of the topic that the request came on.
     pub lane: Lane,
+    /// In E.164; absent when the request named none that can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Phone>,
+    /// Who first issued the number.
     pub carrier: Carrier,
     /// `CN` or `INTL`.
     pub region: String,
+    /// Template that the request named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateId>,
+    /// Signature that was used or named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureId>,
+    /// Campaign that the request named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
     /// In order; the last one that may have been taken decides.
@@ -108,24 +116,35 @@ pub struct OutcomeCorrected {
 /// What is known of one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttemptSummary {
+    /// Number of the decision, from 1.
     pub n: u16,
+    /// Follows from the message and `n`.
     pub attempt_id: AttemptId,
+    /// The channel it was routed to.
     pub channel: ChannelId,
+    /// Vendor kind, such as `aliyun`.
     pub vendor: String,
+    /// Where it stands.
     pub state: AttemptState,
     /// The vendor's or carrier's last code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The vendor call; absent when none was claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<CallId>,
+    /// The vendor's id of the message or call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor_id: Option<String>,
+    /// Billed segments, as this platform counts them.
     pub segments: u32,
     /// Price of all segments, in millionths; 0 unless the vendor took it.
     pub cost_micros: u64,
+    /// The router's clock when it decided.
     pub routed_at: Timestamp,
+    /// The sender's clock when it wrote the claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// When the call began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Timestamp>,
     /// When the vendor's answer was known.

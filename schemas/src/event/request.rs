@@ -12,6 +12,7 @@ use crate::{Phone, SignatureId, TemplateId, Timestamp};
 pub struct Request {
     /// E.164; also the record key.
     pub recipient: Phone,
+    /// A template of the app; it decides the lane.
     pub template: TemplateId,
     /// Absent means the template's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

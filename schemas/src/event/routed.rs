@@ -12,16 +12,23 @@ use crate::{
 pub struct Routed {
     /// Number of the decision for this message, from 1; it always grows.
     pub n: u16,
+    /// Follows from the message and `n`.
     pub attempt_id: AttemptId,
     /// Where the request stands; with the message id it is unique.
     pub request: Position,
+    /// Lane of the message.
     pub lane: Lane,
+    /// In E.164; also the record key.
     pub recipient: Phone,
+    /// The channel that was chosen.
     pub channel: ChannelId,
+    /// Vendor kind, such as `aliyun`.
     pub vendor: String,
     /// Sender pool that serves the channel.
     pub pool: String,
+    /// Template of the message.
     pub template: TemplateId,
+    /// Signature of the message.
     pub signature: SignatureId,
     /// Signature as the vendor knows it, without brackets.
     pub sign_name: String,
@@ -50,6 +57,7 @@ pub struct Routed {
 /// One channel in a decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Considered {
+    /// The channel.
     pub channel: ChannelId,
     /// What excluded it; absent for candidates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +74,9 @@ pub struct Considered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
+    /// The operator switched it off.
     Disabled,
+    /// The operator gives it nothing new.
     Drained,
     /// Another channel is pinned.
     NotPinned,

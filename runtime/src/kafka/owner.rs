@@ -1,0 +1,158 @@
+//! Owning partitions: the one shared mechanism by which a role folds the log into state and acts on it.
+//!
+//! For each partition that it is given, an owner appends `opened` with a new random writer number wherever it will
+//! write, folds every topic from its floor to the end seen after that was acknowledged, and only then acts. What it
+//! writes counts only until another `opened` of its role; when it meets one, or the broker does not acknowledge a
+//! record, it drops the partition's work and takes over again. State changes only by reading records back.
+//!
+//! The committed offset is what was processed; the metadata keeps the floor, the role's mark and who could write
+//! before the floor, all topics of a partition in one commit.
+
+mod driver;
+mod outbox;
+
+use std::collections::BTreeMap;
+
+use jixinda_schemas::{Topic, WriterId};
+use serde::{Deserialize, Serialize};
+
+pub use driver::{dead_letter, run};
+pub use outbox::{Outbox, Write};
+
+use super::{
+    Record,
+    fence::{Standing, Writers},
+    member::Committed,
+};
+
+/// What a role reads and writes.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// `router`, or `senders.<pool>`: names the group and the writer.
+    pub role: String,
+    /// Co-partitioned topics, all folded.
+    pub reads: Vec<Topic>,
+    /// Topics that get an `opened`; part of `reads`.
+    pub writes: Vec<Topic>,
+}
+
+/// How far a topic's floor may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// Lowest offset that is still needed; absent means that everything read so far is done with.
+    pub offset: Option<i64>,
+    /// A second offset for the role's own use, kept in the commit.
+    pub mark: Option<i64>,
+}
+
+/// The instance's part of the whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// Partitions held for over a second.
+    pub held: usize,
+    pub total: usize,
+}
+
+impl Share {
+    /// 0 to 1.
+    #[must_use]
+    pub fn fraction(self) -> f64 {
+        self.held as f64 / self.total.max(1) as f64
+    }
+}
+
+/// Marks of the last commit, by topic.
+pub type Marks = BTreeMap<Topic, i64>;
+
+/// A role's own part: pure folding and acting; the driver does the rest.
+pub trait Role: Send + 'static {
+    /// State of one partition.
+    type Partition;
+
+    /// A partition is about to be folded from its floors. `marks` are those of the last commit.
+    fn open(&mut self, partition: i32, writer: &WriterId, marks: &Marks) -> Self::Partition;
+
+    /// Takes one record into the state. Must not act. Called for `Stale` records too, since facts of a claim that
+    /// counted still count.
+    fn fold(&mut self, state: &mut Self::Partition, record: &Record<'_>, standing: Standing);
+
+    /// Everything up to the takeover's end was folded; `act` follows.
+    fn caught_up(&mut self, state: &mut Self::Partition);
+
+    /// A record whose fold panicked was dead-lettered. The message, if there is one, must end as failed.
+    fn poisoned(&mut self, state: &mut Self::Partition, record: &Record<'_>);
+
+    /// Looks for what to do and writes it. Called often; must be cheap when nothing changed.
+    fn act(&mut self, state: &mut Self::Partition, share: Share, out: &mut Outbox);
+
+    /// A record that was written with this token was acknowledged.
+    fn acknowledged(&mut self, state: &mut Self::Partition, token: u64);
+
+    /// What the partition still needs.
+    fn floors(&self, state: &Self::Partition) -> BTreeMap<Topic, Floor>;
+
+    /// Topics of the partition to pause now; all others are resumed.
+    fn paused(&self, state: &Self::Partition) -> Vec<Topic>;
+
+    /// The partition is gone: work not written is dropped, its next owner does it.
+    fn close(&mut self, partition: i32, state: Self::Partition);
+
+    /// Once in a while, whatever is held; for results of calls and the like.
+    fn tick(&mut self, share: Share, out: &mut Outbox);
+
+    /// Stop taking new work; returns whether work is still in flight that is worth waiting for.
+    fn drain(&mut self) -> bool;
+}
+
+/// Commit metadata of one topic of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    #[serde(rename = "f")]
+    pub(crate) floor: i64,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<i64>,
+    /// Who counted just before the floor.
+    #[serde(rename = "w", default, skip_serializing_if = "Writers::is_empty")]
+    pub(crate) writers: Writers,
+}
+
+impl Metadata {
+    pub(crate) fn read(committed: &Committed) -> Self {
+        serde_json::from_str(&committed.metadata).unwrap_or_else(|_| Self {
+            floor: committed.offset,
+            ..Self::default()
+        })
+    }
+
+    #[expect(clippy::expect_used, reason = "numbers and short names are JSON")]
+    pub(crate) fn write(&self) -> String {
+        serde_json::to_string(self).expect("metadata is JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_reads_back_and_its_absence_means_the_committed_offset() {
+        let m = Metadata {
+            floor: 7,
+            mark: Some(9),
+            writers: Writers::from([("router".into(), u64::MAX)]),
+        };
+        let committed = |metadata: String| Committed {
+            topic: Topic::Attempts,
+            offset: 12,
+            metadata,
+        };
+        assert_eq!(Metadata::read(&committed(m.write())), m);
+        assert_eq!(
+            Metadata::read(&committed(String::new())),
+            Metadata {
+                floor: 12,
+                ..Metadata::default()
+            }
+        );
+    }
+}

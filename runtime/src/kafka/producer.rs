@@ -1,0 +1,175 @@
+//! Producing from async code: a write resolves when all in-sync replicas have the record.
+
+use std::{sync::Arc, time::Duration};
+
+use jixinda_schemas::{Position, Topic};
+use rdkafka::{
+    ClientContext, Message,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
+};
+use tokio::sync::oneshot;
+
+use super::{Error, Kafka, OwnedRecord};
+
+/// How long producers wait for more records before they send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linger {
+    /// Login codes and acceptance: 1 ms.
+    Short,
+    /// Throughput first: 20 ms.
+    Long,
+}
+
+/// Why a record is not known to be written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The local queue is full: the broker is slower than the callers.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// The record is larger than the broker takes.
+    #[error("the record is too large")]
+    TooLarge,
+    /// Not acknowledged in time. It may have been written all the same.
+    #[error("the broker did not acknowledge the record: {0}")]
+    NotAcknowledged(String),
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Producer {
+    inner: Arc<ThreadedProducer<Context>>,
+    kafka: Kafka,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").finish_non_exhaustive()
+    }
+}
+
+struct Context;
+
+impl ClientContext for Context {}
+
+type Ack = oneshot::Sender<Result<(i32, i64), WriteError>>;
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Ack>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ack: Self::DeliveryOpaque) {
+        let result = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(WriteError::NotAcknowledged(error.to_string())),
+        };
+        // Nobody waits any more when the caller went away; the record is written all the same.
+        drop(ack.send(result));
+    }
+}
+
+/// Producer settings that the promise rests on.
+pub(crate) fn settings(kafka: &Kafka, purpose: &str, linger_ms: u32) -> rdkafka::ClientConfig {
+    let mut client = kafka.client(purpose);
+    client
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "lz4")
+        .set("message.timeout.ms", "30000")
+        .set("queue.buffering.max.kbytes", "262144")
+        .set("linger.ms", linger_ms.to_string());
+    client
+}
+
+impl Producer {
+    /// Connects lazily.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn new(kafka: &Kafka, purpose: &str, linger: Linger) -> Result<Self, Error> {
+        let linger_ms = match linger {
+            Linger::Short => 1,
+            Linger::Long => 20,
+        };
+        let inner = settings(kafka, purpose, linger_ms)
+            .create_with_context(Context)
+            .map_err(Error::client("cannot make a producer"))?;
+        Ok(Self {
+            inner: Arc::new(inner),
+            kafka: kafka.clone(),
+        })
+    }
+
+    /// Queues a record at once; the future resolves with its position when it is durable.
+    ///
+    /// # Errors
+    /// When the queue is full, the record too large, or the broker does not acknowledge within 30 s.
+    pub fn write(
+        &self,
+        record: &OwnedRecord,
+    ) -> Result<impl Future<Output = Result<Position, WriteError>> + Send + 'static, WriteError>
+    {
+        let (ack, written) = oneshot::channel();
+        let name = self.kafka.topic(record.topic);
+        let mut base: BaseRecord<'_, [u8], [u8], _> =
+            BaseRecord::with_opaque_to(&name, Box::new(ack)).headers(record.kafka_headers());
+        if let Some(key) = &record.key {
+            base = base.key(key);
+        }
+        if let Some(value) = &record.value {
+            base = base.payload(value);
+        }
+        if let Some(partition) = record.partition {
+            base = base.partition(partition);
+        }
+        self.inner.send(base).map_err(|(error, _)| match error {
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => WriteError::QueueFull,
+            KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                WriteError::TooLarge
+            }
+            other => WriteError::NotAcknowledged(other.to_string()),
+        })?;
+        let topic: Topic = record.topic;
+        Ok(async move {
+            match written.await {
+                Ok(Ok((partition, offset))) => Ok(Position {
+                    topic,
+                    partition,
+                    offset,
+                }),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(WriteError::NotAcknowledged(
+                    "the producer was closed".to_owned(),
+                )),
+            }
+        })
+    }
+
+    /// Queues all records, then waits for all; the first error wins. Records before a failing one may be written.
+    ///
+    /// # Errors
+    /// As [`Producer::write`].
+    pub async fn write_all(&self, records: &[OwnedRecord]) -> Result<Vec<Position>, WriteError> {
+        let waits = records
+            .iter()
+            .map(|record| self.write(record))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut positions = Vec::with_capacity(waits.len());
+        for wait in waits {
+            positions.push(wait.await?);
+        }
+        Ok(positions)
+    }
+
+    /// Waits until everything queued is written or has failed.
+    ///
+    /// # Errors
+    /// When that takes longer than `limit`.
+    pub async fn flush(&self, limit: Duration) -> Result<(), Error> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.flush(limit))
+            .await
+            .map_err(|e| Error::Fatal(e.to_string()))?
+            .map_err(Error::client("flush"))
+    }
+}
