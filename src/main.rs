@@ -1,1 +1,8 @@
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use jixinda::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    commands::main(Cli::parse())
+}

@@ -10,3 +10,5 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod secret;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

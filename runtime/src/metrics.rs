@@ -50,7 +50,10 @@ pub fn install() -> Result<PrometheusHandle, Error> {
         "records that the broker did not acknowledge, by role and topic"
     );
     metrics::describe_histogram!(TAKEOVER_SECONDS, "from assignment to acting, by role");
-    metrics::describe_gauge!(REVISION, "revision of the directory that this process works with");
+    metrics::describe_gauge!(
+        REVISION,
+        "revision of the directory that this process works with"
+    );
     Ok(handle)
 }
 

@@ -2,6 +2,7 @@
 //! `directory` topic, which changes only at revision markers.
 
 mod snapshot;
+pub mod wanted;
 
 use std::collections::BTreeMap;
 

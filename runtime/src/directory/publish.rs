@@ -54,11 +54,18 @@ impl Current {
         let current = Arc::new(Mutex::new(Self::default()));
         let fold = Arc::clone(&current);
         let topics = [Topic::Directory, Topic::Suppressions];
-        let done = follow::start(kafka, &topics, lifecycle.component("directory"), move |event| {
-            if let follow::Event::Record(record) = event {
-                fold.lock().unwrap_or_else(PoisonError::into_inner).take(record);
-            }
-        })
+        let done = follow::start(
+            kafka,
+            &topics,
+            lifecycle.component("directory"),
+            move |event| {
+                if let follow::Event::Record(record) = event {
+                    fold.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take(record);
+                }
+            },
+        )
         .await;
         lifecycle.stop();
         done?;
@@ -78,10 +85,16 @@ impl Current {
                 }
             }
             if let Err(error) = self.snapshot.apply(&key, record.value, record.offset) {
-                tracing::error!(offset = record.offset, error = &error as &dyn std::error::Error, "directory record ignored");
+                tracing::error!(
+                    offset = record.offset,
+                    error = &error as &dyn std::error::Error,
+                    "directory record ignored"
+                );
             }
         } else if let Ok(phone) = key.parse::<Phone>() {
-            let list = record.value.and_then(|v| serde_json::from_slice::<Suppressions>(v).ok());
+            let list = record
+                .value
+                .and_then(|v| serde_json::from_slice::<Suppressions>(v).ok());
             match list.filter(|list| !list.entries.is_empty()) {
                 Some(list) => self.suppressions.insert(phone, list),
                 None => self.suppressions.remove(&phone),
@@ -113,16 +126,18 @@ fn record(key: String, entity: Option<&Entity>) -> Result<OwnedRecord, Error> {
         topic: Topic::Directory,
         partition: Some(0),
         key: Some(key.into_bytes()),
-        value: value.map_err(|e| Error::Fatal(format!("a directory entity cannot be written: {e}")))?,
+        value: value
+            .map_err(|e| Error::Fatal(format!("a directory entity cannot be written: {e}")))?,
         headers: Headers::default(),
     })
 }
 
 async fn write(producer: &Producer, records: &[OwnedRecord]) -> Result<Vec<Position>, Error> {
-    producer
-        .write_all(records)
-        .await
-        .map_err(|e| Error::Fatal(format!("the directory was not written in full: {e}; run the command again")))
+    producer.write_all(records).await.map_err(|e| {
+        Error::Fatal(format!(
+            "the directory was not written in full: {e}; run the command again"
+        ))
+    })
 }
 
 /// Writes `changes` over what `current` was read from, and then the marker. Returns the new revision, or the present
@@ -139,7 +154,8 @@ pub async fn publish(kafka: &Kafka, current: &Current, changes: &Changes) -> Res
             topic: Topic::Suppressions,
             partition: None,
             key: Some(phone.expose().as_bytes().to_vec()),
-            value: value.map_err(|e| Error::Fatal(format!("a suppression cannot be written: {e}")))?,
+            value: value
+                .map_err(|e| Error::Fatal(format!("a suppression cannot be written: {e}")))?,
             headers: Headers::default(),
         });
     }
@@ -151,14 +167,25 @@ pub async fn publish(kafka: &Kafka, current: &Current, changes: &Changes) -> Res
     if entities.is_empty() {
         return Ok(current.snapshot.revision);
     }
-    let records: Vec<OwnedRecord> =
-        entities.iter().map(|(key, entity)| record(key.clone(), entity.as_ref())).collect::<Result<_, _>>()?;
-    let mut own: BTreeSet<i64> = write(&producer, &records).await?.iter().map(|p| p.offset).collect();
+    let records: Vec<OwnedRecord> = entities
+        .iter()
+        .map(|(key, entity)| record(key.clone(), entity.as_ref()))
+        .collect::<Result<_, _>>()?;
+    let mut own: BTreeSet<i64> = write(&producer, &records)
+        .await?
+        .iter()
+        .map(|p| p.offset)
+        .collect();
     alone(kafka, current, &own).await?;
     let revision = current.snapshot.revision + 1;
     let changed = u32::try_from(entities.len()).unwrap_or(u32::MAX);
     let marker = Entity::Revision(Revision { revision, changed });
-    own.extend(write(&producer, &[record(marker.key(), Some(&marker))?]).await?.iter().map(|p| p.offset));
+    own.extend(
+        write(&producer, &[record(marker.key(), Some(&marker))?])
+            .await?
+            .iter()
+            .map(|p| p.offset),
+    );
     alone(kafka, current, &own).await?;
     Ok(revision)
 }
@@ -172,17 +199,28 @@ async fn alone(kafka: &Kafka, current: &Current, own: &BTreeSet<i64>) -> Result<
     let lifecycle = Lifecycle::default();
     let foreign = Arc::new(Mutex::new(None));
     let (found, from, own) = (Arc::clone(&foreign), current.end, own.clone());
-    let done = follow::start(kafka, &[Topic::Directory], lifecycle.component("directory"), move |event| {
-        let follow::Event::Record(record) = event else { return };
-        let key = String::from_utf8_lossy(record.key.unwrap_or_default());
-        if record.offset >= from && !own.contains(&record.offset) && !settles_at_once(&key) {
-            *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.into_owned());
-        }
-    })
+    let done = follow::start(
+        kafka,
+        &[Topic::Directory],
+        lifecycle.component("directory"),
+        move |event| {
+            let follow::Event::Record(record) = event else {
+                return;
+            };
+            let key = String::from_utf8_lossy(record.key.unwrap_or_default());
+            if record.offset >= from && !own.contains(&record.offset) && !settles_at_once(&key) {
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.into_owned());
+            }
+        },
+    )
     .await;
     lifecycle.stop();
     done?;
-    match foreign.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    match foreign
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+    {
         None => Ok(()),
         Some(key) => Err(Error::Setup(format!(
             "somebody else wrote `{key}` to the directory at the same time; run the command again to set it right"
@@ -198,12 +236,16 @@ pub async fn ensure_log(kafka: &Kafka) -> Result<(uuid::Uuid, bool), Error> {
     if let Some(id) = Current::read(kafka).await?.snapshot.log_id {
         return Ok((id, false));
     }
-    let entity = Entity::Log(LogIdentity { log_id: uuid::Uuid::new_v4() });
+    let entity = Entity::Log(LogIdentity {
+        log_id: uuid::Uuid::new_v4(),
+    });
     let producer = Producer::new(kafka, "directory", Linger::Short)?;
     write(&producer, &[record(entity.key(), Some(&entity))?]).await?;
     // Of two that were written at once the later one counts, for everybody.
     let id = Current::read(kafka).await?.snapshot.log_id;
-    id.map(|id| (id, true)).ok_or_else(|| Error::Fatal("the identity of the log was written but cannot be read".to_owned()))
+    id.map(|id| (id, true)).ok_or_else(|| {
+        Error::Fatal("the identity of the log was written but cannot be read".to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -226,17 +268,44 @@ mod tests {
     #[test]
     fn what_an_unfinished_publication_left_is_undone_by_the_next() {
         let mut current = Current::default();
-        take(&mut current, 0, "signature/a", Some(r#"{"type":"signature","id":"a","text":"ONE"}"#));
-        take(&mut current, 1, "revision", Some(r#"{"type":"revision","revision":1,"changed":1}"#));
-        take(&mut current, 2, "signature/a", Some(r#"{"type":"signature","id":"a","text":"TWO"}"#));
-        take(&mut current, 3, "signature/b", Some(r#"{"type":"signature","id":"b","text":"TWO"}"#));
+        take(
+            &mut current,
+            0,
+            "signature/a",
+            Some(r#"{"type":"signature","id":"a","text":"ONE"}"#),
+        );
+        take(
+            &mut current,
+            1,
+            "revision",
+            Some(r#"{"type":"revision","revision":1,"changed":1}"#),
+        );
+        take(
+            &mut current,
+            2,
+            "signature/a",
+            Some(r#"{"type":"signature","id":"a","text":"TWO"}"#),
+        );
+        take(
+            &mut current,
+            3,
+            "signature/b",
+            Some(r#"{"type":"signature","id":"b","text":"TWO"}"#),
+        );
         assert_eq!(current.end, 4);
         let complete = current.complete(&Changes::default());
         assert_eq!(complete.len(), 2);
-        assert!(matches!(&complete[0], (key, Some(Entity::Signature(s))) if key == "signature/a" && s.text == "ONE"));
+        assert!(
+            matches!(&complete[0], (key, Some(Entity::Signature(s))) if key == "signature/a" && s.text == "ONE")
+        );
         assert_eq!(complete[1], ("signature/b".to_owned(), None));
         take(&mut current, 4, "channel-state/c", None);
-        take(&mut current, 5, "revision", Some(r#"{"type":"revision","revision":2,"changed":2}"#));
+        take(
+            &mut current,
+            5,
+            "revision",
+            Some(r#"{"type":"revision","revision":2,"changed":2}"#),
+        );
         assert!(current.complete(&Changes::default()).is_empty());
     }
 }

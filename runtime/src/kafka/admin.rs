@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jixinda_schemas::{Topic, topic::Cleanup};
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
+        TopicReplication,
+    },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     error::RDKafkaErrorCode,
@@ -120,16 +123,25 @@ fn wanted(topic: Topic, replication: i32) -> BTreeMap<&'static str, Want> {
 type Admin = AdminClient<DefaultClientContext>;
 
 fn admin(kafka: &Kafka) -> Result<Admin, Error> {
-    kafka.client("admin").create().map_err(Error::client("cannot make an admin client"))
+    kafka
+        .client("admin")
+        .create()
+        .map_err(Error::client("cannot make an admin client"))
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(CALL)).operation_timeout(Some(CALL))
+    AdminOptions::new()
+        .request_timeout(Some(CALL))
+        .operation_timeout(Some(CALL))
 }
 
 /// Runs what blocks on librdkafka off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Fatal(e.to_string()))?
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::Fatal(e.to_string()))?
 }
 
 /// Number of brokers, and (partitions, replicas) of each of our topics that is there.
@@ -140,20 +152,37 @@ struct Cluster {
 }
 
 fn cluster(kafka: &Kafka) -> Result<Cluster, Error> {
-    let consumer: BaseConsumer = kafka.client("admin").create().map_err(Error::client("cannot make a client"))?;
+    let consumer: BaseConsumer = kafka
+        .client("admin")
+        .create()
+        .map_err(Error::client("cannot make a client"))?;
     let metadata = consumer
         .fetch_metadata(None, CALL)
-        .map_err(Error::client(format!("no answer from {}; is the broker up?", kafka.config().brokers)))?;
+        .map_err(Error::client(format!(
+            "no answer from {}; is the broker up?",
+            kafka.config().brokers
+        )))?;
     let topics = metadata
         .topics()
         .iter()
         .filter(|t| t.error().is_none() && !t.partitions().is_empty())
         .filter_map(|t| {
-            let replicas = t.partitions().iter().map(|p| p.replicas().len()).min().unwrap_or(0);
-            Some((kafka.logical(t.name())?, (t.partitions().len() as i32, replicas as i32)))
+            let replicas = t
+                .partitions()
+                .iter()
+                .map(|p| p.replicas().len())
+                .min()
+                .unwrap_or(0);
+            Some((
+                kafka.logical(t.name())?,
+                (t.partitions().len() as i32, replicas as i32),
+            ))
         })
         .collect();
-    Ok(Cluster { brokers: metadata.brokers().len(), topics })
+    Ok(Cluster {
+        brokers: metadata.brokers().len(),
+        topics,
+    })
 }
 
 /// Creates the topics that are missing, waits until the broker shows them, and commits first offsets for `groups`
@@ -164,7 +193,10 @@ fn cluster(kafka: &Kafka) -> Result<Cluster, Error> {
 pub async fn apply(kafka: &Kafka, groups: &[Group]) -> Result<Applied, Error> {
     let k = kafka.clone();
     let have = blocking(move || cluster(&k)).await?;
-    let missing: Vec<Topic> = Topic::ALL.into_iter().filter(|t| !have.topics.contains_key(t)).collect();
+    let missing: Vec<Topic> = Topic::ALL
+        .into_iter()
+        .filter(|t| !have.topics.contains_key(t))
+        .collect();
     let mut applied = Applied::default();
     if !missing.is_empty() {
         create(kafka, &missing).await?;
@@ -187,7 +219,9 @@ async fn create(kafka: &Kafka, missing: &[Topic]) -> Result<(), Error> {
     let specs: Vec<(String, i32, Vec<(&'static str, String)>)> = missing
         .iter()
         .map(|t| {
-            let settings = wanted(*t, replication).into_iter().map(|(name, want)| (name, want.value()));
+            let settings = wanted(*t, replication)
+                .into_iter()
+                .map(|(name, want)| (name, want.value()));
             (kafka.topic(*t), kafka.partitions(*t), settings.collect())
         })
         .collect();
@@ -195,7 +229,9 @@ async fn create(kafka: &Kafka, missing: &[Topic]) -> Result<(), Error> {
         .iter()
         .map(|(name, partitions, settings)| {
             let new = NewTopic::new(name, *partitions, TopicReplication::Fixed(replication));
-            settings.iter().fold(new, |new, (key, value)| new.set(key, value))
+            settings
+                .iter()
+                .fold(new, |new, (key, value)| new.set(key, value))
         })
         .collect();
     let results = admin(kafka)?
@@ -212,7 +248,10 @@ async fn create(kafka: &Kafka, missing: &[Topic]) -> Result<(), Error> {
     if refused.is_empty() {
         return Ok(());
     }
-    Err(Error::Setup(format!("the broker refused to create topics: {}", refused.join(", "))))
+    Err(Error::Setup(format!(
+        "the broker refused to create topics: {}",
+        refused.join(", ")
+    )))
 }
 
 async fn wait_for(kafka: &Kafka, topics: &[Topic]) -> Result<(), Error> {
@@ -224,7 +263,9 @@ async fn wait_for(kafka: &Kafka, topics: &[Topic]) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(Error::Setup("the broker took the new topics but does not show them; run the command again".to_owned()))
+    Err(Error::Setup(
+        "the broker took the new topics but does not show them; run the command again".to_owned(),
+    ))
 }
 
 /// Compares the broker with what is wanted.
@@ -233,9 +274,10 @@ async fn wait_for(kafka: &Kafka, topics: &[Topic]) -> Result<(), Error> {
 /// When the broker does not answer.
 pub async fn check(kafka: &Kafka, groups: &[Group]) -> Result<Vec<Difference>, Error> {
     let mut found = compare(kafka, &Topic::ALL).await?;
+    let present = present(kafka, &Topic::ALL, &found);
     for group in groups {
-        let (k, g) = (kafka.clone(), group.clone());
-        found.extend(blocking(move || offsets::compare(&k, &g)).await?);
+        let (k, g, p) = (kafka.clone(), group.clone(), present.clone());
+        found.extend(blocking(move || offsets::compare(&k, &g, &p)).await?);
     }
     Ok(found)
 }
@@ -244,40 +286,67 @@ pub async fn check(kafka: &Kafka, groups: &[Group]) -> Result<Vec<Difference>, E
 ///
 /// # Errors
 /// A missing topic, a wrong partition count, a cleanup that loses what is needed, a missing or out-of-range offset.
-pub async fn verify_ready(kafka: &Kafka, topics: &[Topic], group: Option<&Group>) -> Result<(), Error> {
+pub async fn verify_ready(
+    kafka: &Kafka,
+    topics: &[Topic],
+    group: Option<&Group>,
+) -> Result<(), Error> {
     let mut found = compare(kafka, topics).await?;
     found.retain(|d| d.blocks);
     if found.is_empty()
         && let Some(group) = group
     {
         let (k, g) = (kafka.clone(), group.clone());
-        found = blocking(move || offsets::compare(&k, &g)).await?;
+        found = blocking(move || offsets::compare(&k, &g, &g.topics)).await?;
     }
     if found.is_empty() {
         return Ok(());
     }
     let lines: Vec<String> = found.iter().map(|d| format!("\n  {d}")).collect();
-    Err(Error::Setup(format!("Kafka is not ready:{}", lines.concat())))
+    Err(Error::Setup(format!(
+        "Kafka is not ready:{}",
+        lines.concat()
+    )))
+}
+
+/// Those of `topics` in which nothing that blocks was found.
+fn present(kafka: &Kafka, topics: &[Topic], found: &[Difference]) -> Vec<Topic> {
+    let blocked = |topic: &Topic| found.iter().any(|d| d.blocks && d.name == kafka.topic(*topic));
+    topics.iter().copied().filter(|topic| !blocked(topic)).collect()
 }
 
 async fn compare(kafka: &Kafka, topics: &[Topic]) -> Result<Vec<Difference>, Error> {
     let k = kafka.clone();
     let have = blocking(move || cluster(&k)).await?;
-    let names: Vec<(Topic, String)> =
-        topics.iter().filter(|t| have.topics.contains_key(t)).map(|t| (*t, kafka.topic(*t))).collect();
+    let names: Vec<(Topic, String)> = topics
+        .iter()
+        .filter(|t| have.topics.contains_key(t))
+        .map(|t| (*t, kafka.topic(*t)))
+        .collect();
     let mut settings = BTreeMap::new();
     if !names.is_empty() {
-        let ask: Vec<ResourceSpecifier<'_>> = names.iter().map(|(_, n)| ResourceSpecifier::Topic(n)).collect();
+        let ask: Vec<ResourceSpecifier<'_>> = names
+            .iter()
+            .map(|(_, n)| ResourceSpecifier::Topic(n))
+            .collect();
         let told = admin(kafka)?
             .describe_configs(&ask, &options())
             .await
             .map_err(Error::client("cannot read the settings of the topics"))?;
         for resource in told {
-            let resource = resource.map_err(|code| Error::Setup(format!("topic settings cannot be read: {code}")))?;
-            let OwnedResourceSpecifier::Topic(name) = resource.specifier else { continue };
-            let Some(topic) = kafka.logical(&name) else { continue };
-            let entries: BTreeMap<String, String> =
-                resource.entries.into_iter().filter_map(|e| Some((e.name, e.value?))).collect();
+            let resource = resource
+                .map_err(|code| Error::Setup(format!("topic settings cannot be read: {code}")))?;
+            let OwnedResourceSpecifier::Topic(name) = resource.specifier else {
+                continue;
+            };
+            let Some(topic) = kafka.logical(&name) else {
+                continue;
+            };
+            let entries: BTreeMap<String, String> = resource
+                .entries
+                .into_iter()
+                .filter_map(|e| Some((e.name, e.value?)))
+                .collect();
             settings.insert(topic, entries);
         }
     }
@@ -289,11 +358,25 @@ async fn compare(kafka: &Kafka, topics: &[Topic]) -> Result<Vec<Difference>, Err
 }
 
 /// Everything that is wrong with one topic.
-fn differences(kafka: &Kafka, topic: Topic, have: &Cluster, settings: &BTreeMap<String, String>) -> Vec<Difference> {
+fn differences(
+    kafka: &Kafka,
+    topic: Topic,
+    have: &Cluster,
+    settings: &BTreeMap<String, String>,
+) -> Vec<Difference> {
     let name = kafka.topic(topic);
-    let difference = |what: String, mend: String, blocks| Difference { name: name.clone(), what, mend, blocks };
+    let difference = |what: String, mend: String, blocks| Difference {
+        name: name.clone(),
+        what,
+        mend,
+        blocks,
+    };
     let Some(&(partitions, replicas)) = have.topics.get(&topic) else {
-        return vec![difference("is missing".to_owned(), "run `jixinda topics apply`".to_owned(), true)];
+        return vec![difference(
+            "is missing".to_owned(),
+            "run `jixinda topics apply`".to_owned(),
+            true,
+        )];
     };
     let mut out = Vec::new();
     let want = kafka.partitions(topic);
@@ -306,15 +389,29 @@ fn differences(kafka: &Kafka, topic: Topic, have: &Cluster, settings: &BTreeMap<
                  the count is fixed for the life of a prefix"
             )
         };
-        out.push(difference(format!("has {partitions} partitions, not {want}"), mend, true));
+        out.push(difference(
+            format!("has {partitions} partitions, not {want}"),
+            mend,
+            true,
+        ));
     }
     let replication = kafka.config().replication;
     if replicas < replication {
-        let mend = "reassign it with kafka-reassign-partitions.sh, or lower kafka.replication".to_owned();
-        out.push(difference(format!("has {replicas} replicas, not {replication}"), mend, false));
+        let mend =
+            "reassign it with kafka-reassign-partitions.sh, or lower kafka.replication".to_owned();
+        out.push(difference(
+            format!("has {replicas} replicas, not {replication}"),
+            mend,
+            false,
+        ));
     } else if have.brokers >= 3 && replicas < 3 {
-        let mend = "set kafka.replication = 3 and reassign it with kafka-reassign-partitions.sh".to_owned();
-        out.push(difference(format!("has {replicas} replicas on {} brokers", have.brokers), mend, false));
+        let mend = "set kafka.replication = 3 and reassign it with kafka-reassign-partitions.sh"
+            .to_owned();
+        out.push(difference(
+            format!("has {replicas} replicas on {} brokers", have.brokers),
+            mend,
+            false,
+        ));
     }
     for (key, want) in wanted(topic, replicas.max(replication)) {
         let found = settings.get(key).map_or("", String::as_str);
@@ -325,8 +422,15 @@ fn differences(kafka: &Kafka, topic: Topic, have: &Cluster, settings: &BTreeMap<
                 want.value()
             );
             // Broker time and retention are what the promise is built on; the rest costs only comfort.
-            let blocks = matches!(key, "cleanup.policy" | "retention.ms" | "retention.bytes" | "message.timestamp.type");
-            out.push(difference(format!("{key} is {found}, not {}", want.text()), format!("run `{command}`"), blocks));
+            let blocks = matches!(
+                key,
+                "cleanup.policy" | "retention.ms" | "retention.bytes" | "message.timestamp.type"
+            );
+            out.push(difference(
+                format!("{key} is {found}, not {}", want.text()),
+                format!("run `{command}`"),
+                blocks,
+            ));
         }
     }
     out
@@ -351,7 +455,10 @@ mod tests {
     }
 
     fn as_created(topic: Topic, replication: i32) -> BTreeMap<String, String> {
-        wanted(topic, replication).into_iter().map(|(k, w)| (k.to_owned(), w.value())).collect()
+        wanted(topic, replication)
+            .into_iter()
+            .map(|(k, w)| (k.to_owned(), w.value()))
+            .collect()
     }
 
     #[test]
@@ -359,8 +466,14 @@ mod tests {
         for (replication, brokers) in [(1, 1), (3, 3)] {
             let kafka = kafka(replication);
             for topic in Topic::ALL {
-                let have = Cluster { brokers, topics: [(topic, (kafka.partitions(topic), replication))].into() };
-                assert_eq!(differences(&kafka, topic, &have, &as_created(topic, replication)), []);
+                let have = Cluster {
+                    brokers,
+                    topics: [(topic, (kafka.partitions(topic), replication))].into(),
+                };
+                assert_eq!(
+                    differences(&kafka, topic, &have, &as_created(topic, replication)),
+                    []
+                );
             }
         }
     }
@@ -368,7 +481,10 @@ mod tests {
     #[test]
     fn each_difference_names_the_command_that_mends_it() {
         let kafka = kafka(1);
-        let have = Cluster { brokers: 1, topics: [(Topic::Outcomes, (6, 1))].into() };
+        let have = Cluster {
+            brokers: 1,
+            topics: [(Topic::Outcomes, (6, 1))].into(),
+        };
         let mut settings = as_created(Topic::Outcomes, 1);
         settings.insert("message.timestamp.type".into(), "CreateTime".into());
         settings.insert("retention.ms".into(), "1000".into());
@@ -379,26 +495,55 @@ mod tests {
         ));
         assert!(found[1].blocks && found[1].mend.contains("retention.ms=604800000"));
         settings.insert("retention.ms".into(), "-1".into());
-        assert_eq!(differences(&kafka, Topic::Outcomes, &have, &settings).len(), 1);
+        assert_eq!(
+            differences(&kafka, Topic::Outcomes, &have, &settings).len(),
+            1
+        );
     }
 
     #[test]
     fn a_cluster_wants_three_replicas_two_in_sync_and_no_unclean_election() {
         let kafka = kafka(3);
-        let have = Cluster { brokers: 3, topics: [(Topic::Outcomes, (6, 3))].into() };
+        let have = Cluster {
+            brokers: 3,
+            topics: [(Topic::Outcomes, (6, 3))].into(),
+        };
         let mut settings = as_created(Topic::Outcomes, 3);
         settings.insert("min.insync.replicas".into(), "1".into());
         settings.insert("unclean.leader.election.enable".into(), "true".into());
-        assert_eq!(differences(&kafka, Topic::Outcomes, &have, &settings).len(), 2);
-        let have = Cluster { brokers: 3, topics: [(Topic::Outcomes, (6, 1))].into() };
+        assert_eq!(
+            differences(&kafka, Topic::Outcomes, &have, &settings).len(),
+            2
+        );
+        let have = Cluster {
+            brokers: 3,
+            topics: [(Topic::Outcomes, (6, 1))].into(),
+        };
         let one = super::tests::kafka(1);
-        assert!(differences(&one, Topic::Outcomes, &have, &as_created(Topic::Outcomes, 1))[0].what.contains("3 brokers"));
+        assert!(
+            differences(
+                &one,
+                Topic::Outcomes,
+                &have,
+                &as_created(Topic::Outcomes, 1)
+            )[0]
+            .what
+            .contains("3 brokers")
+        );
     }
 
     #[test]
     fn another_partition_count_blocks_and_is_never_altered() {
-        let have = Cluster { brokers: 1, topics: [(Topic::Attempts, (12, 1))].into() };
-        let found = differences(&kafka(1), Topic::Attempts, &have, &as_created(Topic::Attempts, 1));
+        let have = Cluster {
+            brokers: 1,
+            topics: [(Topic::Attempts, (12, 1))].into(),
+        };
+        let found = differences(
+            &kafka(1),
+            Topic::Attempts,
+            &have,
+            &as_created(Topic::Attempts, 1),
+        );
         assert!(found[0].blocks && found[0].mend.contains("kafka.partitions = 12"));
     }
 }

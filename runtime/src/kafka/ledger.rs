@@ -104,6 +104,13 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.index.contains_key(key)
     }
 
+    /// The oldest open work of each source.
+    pub fn oldest(&self) -> impl Iterator<Item = &K> {
+        self.sources
+            .values()
+            .filter_map(|slots| slots.front().map(|slot| &slot.key))
+    }
+
     /// Work in the ledger, ended or not.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -143,10 +150,12 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
     fn slot(&mut self, key: &K) -> Option<&mut Slot<K>> {
         let (source, offset) = self.index.get(key)?;
         let slots = self.sources.get_mut(source)?;
-        let i = slots
-            .binary_search_by_key(offset, |slot| slot.offset)
-            .ok()?;
-        slots.get_mut(i)
+        // One record may open several pieces of work.
+        let first = slots.partition_point(|slot| slot.offset < *offset);
+        slots
+            .range_mut(first..)
+            .take_while(|slot| slot.offset == *offset)
+            .find(|slot| slot.key == *key)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Where each consumer group begins. Readers have no `auto.offset.reset`: a group without an offset, or with one
 //! outside its topic, is a fault to be seen and not a silent jump.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use jixinda_schemas::Topic;
 use rdkafka::{
@@ -11,6 +14,10 @@ use rdkafka::{
 
 use super::{CALL, Difference};
 use crate::kafka::{Error, Kafka};
+
+/// How long the leaders of new partitions may take to be known.
+const SETTLE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A consumer group and what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +31,10 @@ impl Group {
     /// A group of `role` over `topics`.
     #[must_use]
     pub fn new(role: impl Into<String>, topics: &[Topic]) -> Self {
-        Self { role: role.into(), topics: topics.to_vec() }
+        Self {
+            role: role.into(),
+            topics: topics.to_vec(),
+        }
     }
 }
 
@@ -44,13 +54,19 @@ fn client(kafka: &Kafka, role: &str) -> Result<BaseConsumer, Error> {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error");
-    client.create().map_err(Error::client("cannot make a consumer"))
+    client
+        .create()
+        .map_err(Error::client("cannot make a consumer"))
 }
 
 type Place = (Topic, i32);
 
 /// What is committed; a place without an offset has `None`.
-fn committed(kafka: &Kafka, group: &Group, consumer: &BaseConsumer) -> Result<BTreeMap<Place, Option<i64>>, Error> {
+fn committed(
+    kafka: &Kafka,
+    group: &Group,
+    consumer: &BaseConsumer,
+) -> Result<BTreeMap<Place, Option<i64>>, Error> {
     let mut ask = TopicPartitionList::new();
     for topic in &group.topics {
         for partition in 0..kafka.partitions(*topic) {
@@ -59,11 +75,19 @@ fn committed(kafka: &Kafka, group: &Group, consumer: &BaseConsumer) -> Result<BT
     }
     let told = consumer
         .committed_offsets(ask, CALL)
-        .map_err(Error::client(format!("cannot read what {} has committed", kafka.group(&group.role))))?;
+        .map_err(Error::client(format!(
+            "cannot read what {} has committed",
+            kafka.group(&group.role)
+        )))?;
     let mut found = BTreeMap::new();
     for element in told.elements() {
-        element.error().map_err(Error::client(format!("cannot read the offset of {}", element.topic())))?;
-        let Some(topic) = kafka.logical(element.topic()) else { continue };
+        element.error().map_err(Error::client(format!(
+            "cannot read the offset of {}",
+            element.topic()
+        )))?;
+        let Some(topic) = kafka.logical(element.topic()) else {
+            continue;
+        };
         let offset = match element.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -73,24 +97,35 @@ fn committed(kafka: &Kafka, group: &Group, consumer: &BaseConsumer) -> Result<BT
     Ok(found)
 }
 
+/// First offset and end of a partition. A topic that was made a moment ago may not have told all brokers yet.
 fn watermarks(kafka: &Kafka, consumer: &BaseConsumer, (topic, partition): Place) -> Result<(i64, i64), Error> {
     let name = kafka.topic(topic);
-    consumer
-        .fetch_watermarks(&name, partition, CALL)
-        .map_err(Error::client(format!("cannot read where {name} {partition} begins and ends")))
+    let began = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(&name, partition, CALL) {
+            Ok(marks) => return Ok(marks),
+            Err(_) if began.elapsed() < SETTLE => std::thread::park_timeout(RETRY),
+            Err(e) => return Err(Error::client(format!("cannot read where {name} {partition} begins and ends"))(e)),
+        }
+    }
 }
 
 /// Commits the start of every partition for which nothing is committed. The broker itself refuses commits from
 /// outside for a group with members, so there is no race with a role that starts at the same moment.
 pub(super) fn position(kafka: &Kafka, group: &Group) -> Result<Positioned, Error> {
     let consumer = client(kafka, &group.role)?;
-    let absent: Vec<Place> =
-        committed(kafka, group, &consumer)?.into_iter().filter(|(_, o)| o.is_none()).map(|(place, _)| place).collect();
+    let absent: Vec<Place> = committed(kafka, group, &consumer)?
+        .into_iter()
+        .filter(|(_, o)| o.is_none())
+        .map(|(place, _)| place)
+        .collect();
     if absent.is_empty() {
         return Ok(Positioned::Done(0));
     }
     let name = kafka.group(&group.role);
-    let known = consumer.fetch_group_list(Some(&name), CALL).map_err(Error::client(format!("cannot look up {name}")))?;
+    let known = consumer
+        .fetch_group_list(Some(&name), CALL)
+        .map_err(Error::client(format!("cannot look up {name}")))?;
     if known.groups().iter().any(|g| !g.members().is_empty()) {
         return Ok(Positioned::Busy);
     }
@@ -102,12 +137,15 @@ pub(super) fn position(kafka: &Kafka, group: &Group) -> Result<Positioned, Error
     }
     consumer
         .commit(&list, CommitMode::Sync)
-        .map_err(Error::client(format!("cannot commit the first offsets of {name}")))?;
+        .map_err(Error::client(format!(
+            "cannot commit the first offsets of {name}"
+        )))?;
     Ok(Positioned::Done(absent.len()))
 }
 
-/// Offsets that are missing or lie outside their topic, one line for each topic of the group.
-pub(super) fn compare(kafka: &Kafka, group: &Group) -> Result<Vec<Difference>, Error> {
+/// Offsets that are missing or lie outside their topic, one line for each topic of the group. `present` are the topics
+/// that are there with the right partitions; the others are reported elsewhere.
+pub(super) fn compare(kafka: &Kafka, group: &Group, present: &[Topic]) -> Result<Vec<Difference>, Error> {
     let consumer = client(kafka, &group.role)?;
     let name = kafka.group(&group.role);
     let mut missing: BTreeMap<Topic, Vec<i32>> = BTreeMap::new();
@@ -117,13 +155,15 @@ pub(super) fn compare(kafka: &Kafka, group: &Group) -> Result<Vec<Difference>, E
             missing.entry(topic).or_default().push(partition);
             continue;
         };
-        let (low, high) = match watermarks(kafka, &consumer, (topic, partition)) {
-            Ok(marks) => marks,
-            // The topic itself is reported elsewhere.
-            Err(_) => continue,
-        };
+        if !present.contains(&topic) {
+            continue;
+        }
+        let (low, high) = watermarks(kafka, &consumer, (topic, partition))?;
         if !(low..=high).contains(&offset) {
-            outside.entry(topic).or_default().push(format!("{partition} (at {offset}, log {low} to {high})"));
+            outside
+                .entry(topic)
+                .or_default()
+                .push(format!("{partition} (at {offset}, log {low} to {high})"));
         }
     }
     let missing = missing.into_iter().map(|(topic, partitions)| Difference {

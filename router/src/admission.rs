@@ -1,0 +1,261 @@
+//! What this instance may admit to a channel now: its share of rate and concurrency, and the breaker.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use jixinda_runtime::kafka::owner::Share;
+use jixinda_schemas::{ChannelId, Lane, directory::Channel, event::Gate};
+
+/// Submit results that the breaker looks at, and how many of them open it.
+const WINDOW: usize = 20;
+const OPENS_AT: usize = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// A probe that brought no news for so long is replaced.
+const PROBE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Part of a channel's rate that a lane may use, so that login codes always find room.
+#[must_use]
+pub const fn lane_part(lane: Lane) -> f64 {
+    match lane {
+        Lane::Otp => 1.0,
+        Lane::Notice => 0.95,
+        Lane::Marketing => 0.8,
+    }
+}
+
+/// Generic cell rate algorithm: spaces admissions evenly, with a small burst.
+#[derive(Clone, Debug, Default)]
+pub struct Pacer {
+    /// When the next one is due.
+    due: Duration,
+}
+
+impl Pacer {
+    /// Burst in seconds of the rate.
+    const BURST: f64 = 0.1;
+
+    /// Whether one more fits at `now`, at `rate` per second.
+    #[must_use]
+    pub fn fits(&self, now: Duration, rate: f64) -> bool {
+        rate > 0.0
+            && self.due <= now + Duration::from_secs_f64(Self::BURST.max(1.0 / rate) - 1.0 / rate)
+    }
+
+    /// Takes one.
+    pub fn take(&mut self, now: Duration, rate: f64) {
+        self.due = self.due.max(now) + Duration::from_secs_f64(1.0 / rate.max(1e-6));
+    }
+}
+
+/// Breaker of one channel on one instance: healthy, ejected, probing.
+#[derive(Clone, Debug, Default)]
+struct Breaker {
+    recent: VecDeque<bool>,
+    /// Closed when `None`.
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    until: Duration,
+    pause: Duration,
+    /// When the probe went out.
+    probe: Option<Duration>,
+}
+
+/// All channels of this instance.
+#[derive(Clone, Debug, Default)]
+pub struct Admission {
+    channels: HashMap<ChannelId, State>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    all: Pacer,
+    lanes: [Pacer; 3],
+    in_flight: usize,
+    breaker: Breaker,
+}
+
+impl Admission {
+    fn state(&mut self, channel: &ChannelId) -> &mut State {
+        if !self.channels.contains_key(channel) {
+            self.channels.insert(channel.clone(), State::default());
+        }
+        self.channels.entry(channel.clone()).or_default()
+    }
+
+    /// What keeps the channel from taking one more message of `lane` now.
+    #[must_use]
+    pub fn gate(&self, channel: &Channel, lane: Lane, share: Share, now: Duration) -> Option<Gate> {
+        let rate = f64::from(channel.rate_per_second) * share.fraction();
+        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil() as usize;
+        let Some(state) = self.channels.get(&channel.id) else {
+            return (room == 0).then_some(Gate::Capacity);
+        };
+        if let Some(open) = &state.breaker.open {
+            let probing = open.probe.is_some_and(|at| now < at + PROBE_PATIENCE);
+            if now < open.until || probing {
+                return Some(Gate::Breaker);
+            }
+        }
+        let fits = state.in_flight < room
+            && state.all.fits(now, rate)
+            && state.lanes[lane.index()].fits(now, rate * lane_part(lane));
+        (!fits).then_some(Gate::Capacity)
+    }
+
+    /// A message of `lane` was routed to the channel.
+    pub fn admitted(&mut self, channel: &Channel, lane: Lane, share: Share, now: Duration) {
+        let rate = f64::from(channel.rate_per_second) * share.fraction();
+        let state = self.state(&channel.id);
+        state.all.take(now, rate);
+        state.lanes[lane.index()].take(now, rate * lane_part(lane));
+        if let Some(open) = &mut state.breaker.open {
+            open.probe = Some(now);
+        }
+    }
+
+    /// One more, or one less, message between decision and vendor's answer.
+    pub fn in_flight(&mut self, channel: &ChannelId, change: i64) {
+        let state = self.state(channel);
+        state.in_flight = state.in_flight.saturating_add_signed(change as isize);
+    }
+
+    /// A vendor call ended; `fault` when the channel is to blame. `jitter` is 0 to 1.
+    pub fn submitted(&mut self, channel: &ChannelId, fault: bool, now: Duration, jitter: f64) {
+        let breaker = &mut self.state(channel).breaker;
+        if let Some(open) = &mut breaker.open {
+            // Only the probe's result moves an open breaker; stragglers from before do not.
+            if open.probe.is_none() {
+                return;
+            }
+            if !fault {
+                *breaker = Breaker::default();
+                return;
+            }
+            open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+            open.until = now + open.pause.mul_f64(1.0 + 0.2 * jitter);
+            open.probe = None;
+            return;
+        }
+        breaker.recent.push_back(fault);
+        if breaker.recent.len() > WINDOW {
+            breaker.recent.pop_front();
+        }
+        if breaker.recent.iter().filter(|fault| **fault).count() >= OPENS_AT {
+            breaker.recent.clear();
+            let until = now + FIRST_PAUSE.mul_f64(1.0 + 0.2 * jitter);
+            breaker.open = Some(Open {
+                until,
+                pause: FIRST_PAUSE,
+                probe: None,
+            });
+        }
+    }
+
+    /// Channels whose breaker is open.
+    #[must_use]
+    pub fn ejected(&self) -> Vec<ChannelId> {
+        self.channels
+            .iter()
+            .filter(|(_, s)| s.breaker.open.is_some())
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Share = Share { held: 6, total: 6 };
+
+    fn channel(rate: u32, room: u32) -> Channel {
+        serde_json::from_value(serde_json::json!({
+            "id": "a", "vendor": "aliyun", "rate_per_second": rate, "max_in_flight": room
+        }))
+        .unwrap()
+    }
+
+    fn admit(a: &mut Admission, c: &Channel, lane: Lane, share: Share, now: Duration) -> bool {
+        let open = a.gate(c, lane, share, now).is_none();
+        if open {
+            a.admitted(c, lane, share, now);
+        }
+        open
+    }
+
+    fn count(lane: Lane, share: Share, seconds: u64) -> usize {
+        let (mut a, c) = (Admission::default(), channel(100, 1_000_000));
+        (0..seconds * 1000)
+            .filter(|ms| admit(&mut a, &c, lane, share, Duration::from_millis(*ms)))
+            .count()
+    }
+
+    #[test]
+    fn each_lane_gets_its_part_and_an_instance_its_share() {
+        assert!((1000..=1010).contains(&count(Lane::Otp, ALL, 10)));
+        assert!((800..=810).contains(&count(Lane::Marketing, ALL, 10)));
+        assert!((500..=510).contains(&count(Lane::Otp, Share { held: 3, total: 6 }, 10)));
+        assert_eq!(count(Lane::Otp, Share { held: 0, total: 6 }, 10), 0);
+    }
+
+    #[test]
+    fn no_second_sees_more_than_the_rate_and_one_burst() {
+        let (mut a, c) = (Admission::default(), channel(100, 1_000_000));
+        let times: Vec<u64> = (0..10_000)
+            .filter(|ms| admit(&mut a, &c, Lane::Otp, ALL, Duration::from_millis(*ms)))
+            .collect();
+        for (i, start) in times.iter().enumerate() {
+            assert!(times[i..].iter().take_while(|t| **t < start + 1000).count() <= 111);
+        }
+    }
+
+    #[test]
+    fn marketing_never_takes_the_room_of_login_codes() {
+        let (mut a, c) = (Admission::default(), channel(100, 1_000_000));
+        let mut otp = 0;
+        for ms in 0..10_000 {
+            let now = Duration::from_millis(ms);
+            admit(&mut a, &c, Lane::Marketing, ALL, now);
+            otp += usize::from(admit(&mut a, &c, Lane::Otp, ALL, now));
+        }
+        assert!(otp >= 180, "{otp}");
+    }
+
+    #[test]
+    fn concurrency_is_bounded() {
+        let (mut a, c) = (Admission::default(), channel(1000, 2));
+        assert!(admit(&mut a, &c, Lane::Otp, ALL, Duration::ZERO));
+        a.in_flight(&c.id, 2);
+        assert_eq!(
+            a.gate(&c, Lane::Otp, ALL, Duration::from_secs(1)),
+            Some(Gate::Capacity)
+        );
+        a.in_flight(&c.id, -1);
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, Duration::from_secs(1)), None);
+    }
+
+    /// Defect (f): a tripped threshold called the vendor again and again without delay.
+    #[test]
+    fn an_ejected_channel_gets_one_probe_after_its_pause_and_then_a_longer_one() {
+        let (mut a, c) = (Admission::default(), channel(1000, 100));
+        let at = Duration::from_millis;
+        for _ in 0..5 {
+            a.submitted(&c.id, true, at(0), 0.0);
+        }
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(4_999)), Some(Gate::Breaker));
+        assert!(admit(&mut a, &c, Lane::Otp, ALL, at(5_000)));
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(5_100)), Some(Gate::Breaker));
+        a.submitted(&c.id, true, at(5_200), 0.0);
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(15_100)), Some(Gate::Breaker));
+        assert!(admit(&mut a, &c, Lane::Otp, ALL, at(15_200)));
+        a.submitted(&c.id, false, at(15_300), 0.0);
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(15_400)), None);
+        assert!(a.ejected().is_empty());
+    }
+}

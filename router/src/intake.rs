@@ -1,0 +1,283 @@
+//! From a record of `requests.*` to a message, a move to its right partition, or a dead letter.
+
+use jixinda_runtime::{
+    directory::View,
+    kafka::{Record, partitioner},
+};
+use jixinda_schemas::{
+    AppId, Envelope, Lane, MessageId, Phone, Reason, Timestamp,
+    codec::{self, Event},
+    directory::{Direct, credential_place},
+    event::Request,
+    seal::{self, PlatformKey},
+    validate::{self, MAX_REQUEST_BYTES, Problem},
+};
+
+use crate::message::Entry;
+
+/// How a request proved where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// It came through ingest, which had checked who sends.
+    Ingest,
+    /// Produced directly; what is needed to check a record signature.
+    Direct {
+        signature: Option<String>,
+        value: Box<[u8]>,
+    },
+}
+
+/// What a record is.
+#[derive(Debug)]
+pub(crate) enum Intake {
+    Message {
+        entry: Box<Entry>,
+        proof: Proof,
+        fingerprint: u64,
+    },
+    /// It belongs to another partition, or carries no key: written again under its recipient.
+    Rehome(Phone),
+    /// No message can be made of it. Where app, id and recipient can be read, it also gets a `rejected` outcome.
+    Bad {
+        reason: Reason,
+        detail: String,
+        rejected: Option<Box<Entry>>,
+    },
+}
+
+/// Reads a record. Depends on the record, the platform key and the partition count only.
+pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> Intake {
+    let value = record.value.unwrap_or_default();
+    let bad = |reason, detail: String| Intake::Bad {
+        reason,
+        detail,
+        rejected: None,
+    };
+    if value.len() > MAX_REQUEST_BYTES {
+        return bad(
+            Reason::BodyTooLarge,
+            format!("a request has at most {MAX_REQUEST_BYTES} bytes"),
+        );
+    }
+    let Some(lane) = record.topic.lane() else {
+        return bad(Reason::BadField, "not a requests topic".to_owned());
+    };
+    let envelope = match codec::decode(record.kind(), value) {
+        Ok(Event::Request(envelope)) if envelope.kind == "request" => envelope,
+        Ok(_) => {
+            return bad(
+                Reason::UnknownVersion,
+                "only `request` events belong here".to_owned(),
+            );
+        }
+        Err(e) => {
+            let rejected = salvage(record, value, lane).map(Box::new);
+            return Intake::Bad {
+                reason: e.reason(),
+                detail: e.to_string(),
+                rejected,
+            };
+        }
+    };
+    let Some(app) = envelope.app_id.clone() else {
+        return bad(Reason::MissingField, "app_id is absent".to_owned());
+    };
+    let recipient = &envelope.payload.recipient;
+    let home = partitioner::partition(recipient.expose().as_bytes(), partitions);
+    if record.partition != home {
+        return Intake::Rehome(recipient.clone());
+    }
+    let sealed = record
+        .headers
+        .ingest_seal
+        .as_deref()
+        .is_some_and(|s| key.is_from_ingest(value, s));
+    let proof = if sealed {
+        Proof::Ingest
+    } else {
+        Proof::Direct {
+            signature: record.headers.signature.clone(),
+            value: value.into(),
+        }
+    };
+    let fingerprint = envelope.payload.fingerprint();
+    Intake::Message {
+        entry: Box::new(entry(record, lane, app, envelope)),
+        proof,
+        fingerprint,
+    }
+}
+
+fn entry(record: &Record<'_>, lane: Lane, app: AppId, envelope: Envelope<Request>) -> Entry {
+    let request = envelope.payload;
+    let by_key = || {
+        request
+            .idempotency_key
+            .as_ref()
+            .map(|k| MessageId::from_idempotency_key(&app, k, request.index, &request.recipient))
+    };
+    let id = envelope
+        .message_id
+        .or_else(by_key)
+        .unwrap_or_else(|| by_position(record));
+    Entry {
+        id,
+        app,
+        lane,
+        position: record.position(),
+        accepted_at: record.at,
+        request,
+        traceparent: record.headers.traceparent.clone(),
+        attempts: Vec::new(),
+        refused: None,
+        no_route: false,
+        outcome: None,
+    }
+}
+
+/// A moved record keeps the identity of its first place.
+fn by_position(record: &Record<'_>) -> MessageId {
+    let first = record.headers.rehomed_from.as_deref().and_then(|text| {
+        let mut parts = text.rsplitn(3, '/');
+        let offset = parts.next()?.parse().ok()?;
+        let partition = parts.next()?.parse().ok()?;
+        let topic = parts.next()?.parse().ok()?;
+        Some(jixinda_schemas::Position {
+            topic,
+            partition,
+            offset,
+        })
+    });
+    MessageId::from_position(&first.unwrap_or_else(|| record.position()))
+}
+
+/// Enough of a record that does not decode to tell its sender that it was rejected.
+fn salvage(record: &Record<'_>, value: &[u8], lane: Lane) -> Option<Entry> {
+    let json: serde_json::Value = serde_json::from_slice(value).ok()?;
+    let app: AppId = json.get("app_id")?.as_str()?.parse().ok()?;
+    let id: MessageId = json.get("message_id")?.as_str()?.parse().ok()?;
+    let payload = json.get("payload")?;
+    let recipient = Phone::parse_lenient(payload.get("recipient")?.as_str()?).ok()?;
+    let template = payload
+        .get("template")
+        .and_then(|t| t.as_str())
+        .and_then(|t| t.parse().ok());
+    let request = Request {
+        recipient,
+        template: template.or_else(|| "unknown".parse().ok())?,
+        signature: None,
+        params: Default::default(),
+        not_before: None,
+        not_after: None,
+        valid_for_ms: None,
+        idempotency_key: None,
+        index: 0,
+        campaign: None,
+    };
+    Some(Entry {
+        id,
+        app,
+        lane,
+        position: record.position(),
+        accepted_at: record.at,
+        request,
+        traceparent: None,
+        attempts: Vec::new(),
+        refused: None,
+        no_route: false,
+        outcome: None,
+    })
+}
+
+/// Whether the directory that the router has may lag behind the one that accepted the request.
+const DIRECTORY_LAG_MS: i64 = 3_000;
+
+/// The verdict on a message by the directory of now.
+pub(crate) enum Verdict {
+    Accepted(Box<validate::Accepted>),
+    /// Looks wrong, but the directory may be about to change: ask again then.
+    AskAgain(Timestamp),
+    Refused(Problem),
+}
+
+/// Applies the request rules and, for direct records, checks who may produce.
+pub(crate) fn judge(
+    entry: &Entry,
+    proof: &Proof,
+    view: &View,
+    key: &PlatformKey,
+    now: Timestamp,
+) -> Verdict {
+    let context = validate::Context {
+        directory: &view.snapshot,
+        suppressions: &view.suppressions,
+        app: &entry.app,
+        lane: Some(entry.lane),
+        now: entry.accepted_at,
+    };
+    let verdict = may_produce(entry, proof, view, key).and_then(|()| {
+        validate::check(&entry.request, &context).map_err(|mut problems| problems.swap_remove(0))
+    });
+    match verdict {
+        Ok(accepted) => Verdict::Accepted(Box::new(accepted)),
+        Err(problem) => {
+            let settled = entry.accepted_at.plus_millis(DIRECTORY_LAG_MS);
+            if now < settled
+                && problem.reason != Reason::Suppressed
+                && problem.reason != Reason::BadValidity
+            {
+                Verdict::AskAgain(settled)
+            } else {
+                Verdict::Refused(problem)
+            }
+        }
+    }
+}
+
+fn may_produce(
+    entry: &Entry,
+    proof: &Proof,
+    view: &View,
+    key: &PlatformKey,
+) -> Result<(), Problem> {
+    let Proof::Direct { signature, value } = proof else {
+        return Ok(());
+    };
+    let Some(app) = view.snapshot.apps.get(&entry.app) else {
+        return Ok(());
+    };
+    match app.direct {
+        Direct::Allowed => Ok(()),
+        Direct::Denied => Err(Problem::new(
+            "app_id",
+            Reason::DirectNotAllowed,
+            format!("`{}` may not produce directly", entry.app),
+        )),
+        Direct::Signed => {
+            let secrets: Vec<(String, String)> = app
+                .credentials
+                .iter()
+                .filter(|c| c.enabled)
+                .filter_map(|c| {
+                    Some((
+                        c.key_id.clone(),
+                        key.open(&credential_place(&app.id, &c.key_id), &c.secret)
+                            .ok()?,
+                    ))
+                })
+                .collect();
+            let good = signature
+                .as_deref()
+                .is_some_and(|s| seal::record_signature_matches(s, value, &secrets));
+            if good {
+                Ok(())
+            } else {
+                Err(Problem::new(
+                    "signature header",
+                    Reason::BadRecordSignature,
+                    "absent or wrong",
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,623 @@
+//! The router's role: acts on what its partitions have folded.
+
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use jixinda_runtime::{
+    clock::SharedClock,
+    directory::{Directory, View},
+    kafka::{
+        Kafka, Record,
+        fence::Standing,
+        follow,
+        owner::{self, Floor, Marks, Outbox, Role, Share, Spec},
+    },
+    lifecycle::Handle,
+};
+use jixinda_schemas::{
+    AttemptId, Lane, MessageId, Reason, Timestamp, Topic, WriterId,
+    codec::{self, Event},
+    directory::ChannelState,
+    event::{HealthReport, Routed},
+    seal::PlatformKey,
+    segments, validate,
+};
+use sha2::{Digest, Sha256};
+use tracing::{error, warn};
+
+use crate::{
+    Config, Error,
+    admission::Admission,
+    decide::{self, Inputs},
+    emit,
+    health::{Health, News, Reports, SharedHealth},
+    intake::{self, Proof, Verdict},
+    message::Step,
+    metrics,
+    partition::{ChannelNews, Partition, Shared, Written},
+};
+
+/// Name of the role, its group and its writers.
+pub const ROLE: &str = "router";
+
+/// Topics that the router reads, co-partitioned.
+pub const READS: [Topic; 9] = [
+    Topic::RequestsOtp,
+    Topic::RequestsNotice,
+    Topic::RequestsMarketing,
+    Topic::DispatchOtp,
+    Topic::DispatchNotice,
+    Topic::DispatchMarketing,
+    Topic::Attempts,
+    Topic::ReceiptsRaw,
+    Topic::Outcomes,
+];
+
+/// Topics that it opens.
+const WRITES: [Topic; 5] = [
+    Topic::DispatchOtp,
+    Topic::DispatchNotice,
+    Topic::DispatchMarketing,
+    Topic::Attempts,
+    Topic::Outcomes,
+];
+
+/// Undecided messages of a lane in a partition: beyond the first the lane's requests are paused, below the second
+/// they are resumed.
+const UNDECIDED: (usize, usize) = (4_000, 2_000);
+/// Messages that may be found blocked in one look at a lane, and how long the lane then rests.
+const BLOCKED: usize = 16;
+const REST_MS: i64 = 10;
+/// News of calls older than this come from reading the log again, and say nothing about now.
+const STALE_NEWS_MS: i64 = 60_000;
+/// Health that a starting router reads.
+const HEALTH_HISTORY_MS: i64 = 90_000;
+
+/// What the router needs of its process.
+#[derive(Clone, Debug)]
+pub struct Deps {
+    pub kafka: Kafka,
+    pub directory: Directory,
+    pub key: PlatformKey,
+    pub clock: SharedClock,
+}
+
+/// The router.
+#[derive(Debug)]
+pub struct Service {
+    config: Config,
+    deps: Deps,
+}
+
+impl Service {
+    /// Makes the service; connects to nothing.
+    #[must_use]
+    pub fn new(config: Config, deps: Deps) -> Self {
+        metrics::describe();
+        Self { config, deps }
+    }
+
+    /// Routes until the stop. `health` is the component that follows the `health` topic.
+    ///
+    /// # Errors
+    /// When Kafka is not usable as set up, or this process was fenced.
+    pub async fn run(self, handle: Handle, health: Handle) -> Result<(), Error> {
+        let Self { config, deps } = self;
+        let shared_health = follow_health(&deps, config.half_life_ms(), health).await?;
+        let shared = Arc::new(Shared {
+            config,
+            key: deps.key,
+            directory: deps.directory,
+            health: shared_health,
+            clock: Arc::clone(&deps.clock),
+            partitions: deps.kafka.config().partitions,
+        });
+        let spec = Spec {
+            role: ROLE.to_owned(),
+            reads: READS.to_vec(),
+            writes: WRITES.to_vec(),
+        };
+        let router = Router {
+            shared,
+            admission: Admission::default(),
+            paused: BTreeMap::new(),
+            swept: Timestamp(0),
+        };
+        let (kafka, clock) = (deps.kafka, deps.clock);
+        let (done, result) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name(ROLE.to_owned())
+            .spawn(move || {
+                let ended = owner::run(&kafka, spec, clock, router, &handle);
+                if let Err(e) = &ended {
+                    handle.fail(e.to_string());
+                }
+                // The receiver waits until the thread ends.
+                drop(done.send(ended));
+            })
+            .map_err(Error::Thread)?;
+        match result.await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Err(jixinda_runtime::kafka::Error::Fatal(
+                "the router's thread panicked".to_owned(),
+            )
+            .into()),
+        }
+    }
+}
+
+async fn follow_health(
+    deps: &Deps,
+    half_life_ms: i64,
+    handle: Handle,
+) -> Result<SharedHealth, Error> {
+    let health: SharedHealth = Arc::new(ArcSwap::from_pointee(Health::default()));
+    let (show, mut reports) = (Arc::clone(&health), Reports::default());
+    let from = follow::From::Time(deps.clock.now().plus_millis(-HEALTH_HISTORY_MS).millis());
+    follow::start_from(
+        &deps.kafka,
+        &[Topic::Health],
+        from,
+        handle,
+        move |event| match event {
+            follow::Event::Record(record) => {
+                match codec::decode(record.kind(), record.value.unwrap_or_default()) {
+                    Ok(Event::Health(report)) => reports.take(&report.payload, record.offset),
+                    Ok(_) => {}
+                    Err(e) => warn!(
+                        offset = record.offset,
+                        error = &e as &dyn std::error::Error,
+                        "health record ignored"
+                    ),
+                }
+            }
+            follow::Event::Settled => show.store(Arc::new(reports.health(half_life_ms))),
+        },
+    )
+    .await?;
+    Ok(health)
+}
+
+struct Router {
+    shared: Arc<Shared>,
+    admission: Admission,
+    /// Lanes paused by partition, for the hysteresis.
+    paused: BTreeMap<i32, [bool; 3]>,
+    swept: Timestamp,
+}
+
+impl Role for Router {
+    type Partition = Partition;
+
+    fn open(&mut self, partition: i32, writer: &WriterId, marks: &Marks) -> Partition {
+        Partition::new(
+            Arc::clone(&self.shared),
+            partition,
+            writer.clone(),
+            marks.clone(),
+        )
+    }
+
+    fn fold(&mut self, state: &mut Partition, record: &Record<'_>, standing: Standing) {
+        state.fold(record, standing);
+        self.hear(state);
+    }
+
+    fn caught_up(&mut self, state: &mut Partition) {
+        state.caught_up();
+    }
+
+    fn poisoned(&mut self, state: &mut Partition, record: &Record<'_>) {
+        let id = record.headers.attempt.map(|(id, _)| id).or_else(|| {
+            let json: serde_json::Value = serde_json::from_slice(record.value?).ok()?;
+            json.get("message_id")?.as_str()?.parse().ok()
+        });
+        if let Some(held) = id.and_then(|id| state.entries.get_mut(&id)) {
+            held.entry.refused = Some((
+                Reason::InternalPanic,
+                "a record of this message met a defect".to_owned(),
+            ));
+            let id = held.entry.id;
+            state.touched.push(id);
+        }
+    }
+
+    fn act(&mut self, state: &mut Partition, share: Share, out: &mut Outbox) {
+        let now = self.shared.clock.now();
+        for chore in std::mem::take(&mut state.chores) {
+            out.fact(chore.record, chore.ends.map(|work| state.token(work)));
+        }
+        for record in std::mem::take(&mut state.receipts) {
+            out.owned(record);
+        }
+        while let Some(Reverse((at, id))) = state.timers.peek().copied() {
+            if at > now {
+                break;
+            }
+            state.timers.pop();
+            state.touched.push(id);
+        }
+        for id in std::mem::take(&mut state.touched) {
+            self.settle(state, id, now, out);
+        }
+        self.count_overdue(state, now);
+        for lane in Lane::ALL {
+            self.route(state, lane, share, now, out);
+        }
+        self.hear(state);
+        self.report(state, now, out);
+    }
+
+    fn acknowledged(&mut self, state: &mut Partition, token: u64) {
+        state.acknowledged(token);
+    }
+
+    fn floors(&self, state: &Partition) -> BTreeMap<Topic, Floor> {
+        state.floors()
+    }
+
+    fn paused(&self, state: &Partition) -> Vec<Topic> {
+        let was = self.paused.get(&state.number).copied().unwrap_or_default();
+        let limit = |lane: Lane| {
+            if was[lane.index()] {
+                UNDECIDED.1
+            } else {
+                UNDECIDED.0
+            }
+        };
+        Lane::ALL
+            .into_iter()
+            .filter(|l| state.queues[l.index()].len() > limit(*l))
+            .map(Topic::requests)
+            .collect()
+    }
+
+    fn close(&mut self, partition: i32, state: Partition) {
+        self.paused.remove(&partition);
+        for channel in state.in_flight() {
+            self.admission.in_flight(channel, -1);
+        }
+    }
+
+    fn tick(&mut self, _share: Share, _out: &mut Outbox) {
+        metrics::ejected(self.admission.ejected().len());
+    }
+
+    fn drain(&mut self) -> bool {
+        false
+    }
+}
+
+impl Router {
+    /// Takes what the partition has learnt of channels into the instance's admission.
+    fn hear(&mut self, state: &mut Partition) {
+        let (now, uptime) = (self.shared.clock.now(), self.shared.clock.uptime());
+        for news in state.news.drain(..) {
+            match news {
+                ChannelNews::InFlight { channel, change } => {
+                    self.admission.in_flight(&channel, change)
+                }
+                ChannelNews::Submitted { channel, fault, at } if now.since(at) < STALE_NEWS_MS => {
+                    self.admission
+                        .submitted(&channel, fault, uptime, rand::random());
+                }
+                ChannelNews::Account { channel, code, at } if now.since(at) < STALE_NEWS_MS => {
+                    let view = self.shared.directory.view();
+                    if !view.snapshot.is_taken_out(&channel, now) {
+                        error!(%channel, code, "channel taken out: its account cannot send");
+                        let until = now.plus_millis(self.shared.config.account_pause_ms());
+                        let record = emit::channel_state(ChannelState {
+                            channel,
+                            vendor_code: code,
+                            until,
+                        });
+                        state
+                            .chores
+                            .push(crate::partition::Chore { record, ends: None });
+                    }
+                }
+                ChannelNews::Submitted { .. } | ChannelNews::Account { .. } => {}
+            }
+        }
+    }
+
+    /// Does what the state table says for one message.
+    fn settle(&mut self, state: &mut Partition, id: MessageId, now: Timestamp, out: &mut Outbox) {
+        let Some(held) = state.entries.get_mut(&id) else {
+            return;
+        };
+        if held.written != Written::Nothing {
+            return;
+        }
+        match held.entry.next(now, self.shared.config.deadlines()) {
+            Step::Wait(Some(at)) => state.timers.push(Reverse((at, id))),
+            Step::Wait(None) => {
+                // It has its outcome.
+                let window = self.shared.config.correction_window_ms();
+                let until = held
+                    .entry
+                    .outcome
+                    .as_ref()
+                    .map_or(now, |o| o.ended_at.plus_millis(window));
+                if held.entry.may_be_corrected() && now < until {
+                    state.timers.push(Reverse((until, id)));
+                } else {
+                    state.close(id);
+                }
+            }
+            Step::Decide(not_after) => {
+                if !held.queued {
+                    held.queued = true;
+                    state.queues[held.entry.lane.index()].push_back(id);
+                    state.timers.push(Reverse((not_after, id)));
+                }
+            }
+            Step::Withdraw(n) => {
+                if let Some(attempt) = held.entry.attempts.iter().find(|a| a.n == n) {
+                    out.owned(emit::withdrawn(&held.entry, attempt, &state.writer, now));
+                    held.written = Written::Withdrawal;
+                }
+            }
+            Step::End(terminal, reason) | Step::Correct(terminal, reason) => {
+                out.owned(emit::outcome(
+                    &held.entry,
+                    (terminal, reason),
+                    &state.writer,
+                    now,
+                ));
+                held.written = Written::Outcome;
+                metrics::outcome(held.entry.lane, terminal);
+            }
+        }
+    }
+
+    fn count_overdue(&mut self, state: &mut Partition, now: Timestamp) {
+        while let Some(Reverse((at, id, n))) = state.overdue.peek().copied() {
+            if at > now {
+                break;
+            }
+            state.overdue.pop();
+            let Some(held) = state.entries.get_mut(&id) else {
+                continue;
+            };
+            let lane = held.entry.lane;
+            let waits = held
+                .entry
+                .attempts
+                .iter_mut()
+                .find(|a| a.n == n && a.report.is_none());
+            let Some(attempt) = waits else { continue };
+            attempt.overdue = true;
+            let channel = attempt.channel.clone();
+            state.book.book(
+                &channel,
+                lane,
+                News::Overdue,
+                at,
+                self.shared.config.half_life_ms(),
+            );
+        }
+    }
+
+    /// Routes what can go, oldest first; what cannot does not block those behind it.
+    fn route(
+        &mut self,
+        state: &mut Partition,
+        lane: Lane,
+        share: Share,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) {
+        let waiting = state.queues[lane.index()].len();
+        if waiting == 0 || now < state.blocked_until[lane.index()] {
+            return;
+        }
+        let view = self.shared.directory.view();
+        let mut blocked = 0;
+        for _ in 0..waiting {
+            if blocked >= BLOCKED || !out.has_room() {
+                break;
+            }
+            let Some(id) = state.queues[lane.index()].pop_front() else {
+                break;
+            };
+            if self.route_one(state, id, &view, share, now, out) {
+                continue;
+            }
+            blocked += 1;
+            state.queues[lane.index()].push_back(id);
+        }
+        if blocked > 0 {
+            state.blocked_until[lane.index()] = now.plus_millis(REST_MS);
+        }
+    }
+
+    /// Returns false when the message must wait for a channel.
+    fn route_one(
+        &mut self,
+        state: &mut Partition,
+        id: MessageId,
+        view: &View,
+        share: Share,
+        now: Timestamp,
+        out: &mut Outbox,
+    ) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let Some(held) = state.entries.get_mut(&id) else {
+            return true;
+        };
+        held.queued = false;
+        if held.written != Written::Nothing
+            || !matches!(
+                held.entry.next(now, shared.config.deadlines()),
+                Step::Decide(_)
+            )
+        {
+            state.touched.push(id);
+            return true;
+        }
+        let accepted = match intake::judge(&held.entry, &held.proof, view, &shared.key, now) {
+            Verdict::Accepted(accepted) => accepted,
+            Verdict::AskAgain(at) => {
+                state.timers.push(Reverse((at, id)));
+                return true;
+            }
+            Verdict::Refused(problem) => {
+                metrics::refused(problem.reason);
+                held.entry.refused = Some((
+                    problem.reason,
+                    format!("{}: {}", problem.field, problem.detail),
+                ));
+                state.touched.push(id);
+                return true;
+            }
+        };
+        // The proof was good; its copy of the record is not needed any more.
+        held.proof = Proof::Ingest;
+        let (n, health) = (held.entry.next_n(), shared.health.load());
+        let seed = seed(id, n, view.snapshot.offset, health.offset);
+        let (lane, uptime) = (held.entry.lane, shared.clock.uptime());
+        let decision = decide::decide(&Inputs {
+            directory: &view.snapshot,
+            request: &accepted,
+            params: &held.entry.request.params,
+            recipient: held.entry.recipient(),
+            previous: &held.entry.attempts,
+            rate: &|channel, lane| health.rate(channel, lane),
+            local: &|channel| self.admission.gate(channel, lane, share, uptime),
+            seed,
+            now,
+        });
+        let Some(choice) = &decision.choice else {
+            if decision.may_wait() {
+                held.queued = true;
+                return false;
+            }
+            held.entry.no_route = true;
+            state.touched.push(id);
+            return true;
+        };
+        let Some(channel) = view.snapshot.channels.get(&choice.channel) else {
+            return false;
+        };
+        self.admission.admitted(channel, lane, share, uptime);
+        let routed = make(
+            &held.entry,
+            &accepted,
+            &decision,
+            channel,
+            (n, seed, view.snapshot.offset, health.offset),
+            now,
+        );
+        metrics::decision(lane, channel.id.as_str());
+        out.owned(emit::routed(&held.entry, routed, &state.writer, now));
+        held.written = Written::Routing(channel.id.clone());
+        state.sync_in_flight(id);
+        self.hear(state);
+        true
+    }
+
+    fn report(&mut self, state: &mut Partition, now: Timestamp, out: &mut Outbox) {
+        if now.since(state.reported_at) < 1_000 {
+            return;
+        }
+        state.reported_at = now;
+        let all = now.since(state.reported_all_at) >= 60_000;
+        if all {
+            state.reported_all_at = now;
+        }
+        let cells = state
+            .book
+            .report(all, now, self.shared.config.half_life_ms());
+        if !cells.is_empty() {
+            let report = HealthReport {
+                partition: state.number,
+                writer: state.writer.clone(),
+                at: now,
+                cells,
+            };
+            out.fact(emit::health(report), None);
+        }
+        let full = Lane::ALL.map(|lane| self.paused(state).contains(&Topic::requests(lane)));
+        self.paused.insert(state.number, full);
+        if now.since(self.swept) >= 1_000 {
+            self.swept = now;
+            metrics::open(state.open_messages());
+            for lane in Lane::ALL {
+                let queue = &state.queues[lane.index()];
+                let oldest = queue
+                    .front()
+                    .and_then(|id| state.entries.get(id))
+                    .map(|h| h.entry.accepted_at);
+                metrics::undecided(
+                    lane,
+                    queue.len(),
+                    oldest.map_or(0.0, |t| now.since(t).max(0) as f64 / 1000.0),
+                );
+            }
+        }
+        if now.millis() / 10_000 != state.swept_at.millis() / 10_000 {
+            state.swept_at = now;
+            state.sweep(now);
+        }
+    }
+}
+
+fn seed(id: MessageId, n: u16, directory: i64, health: i64) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(id.0.as_bytes());
+    hash.update(n.to_be_bytes());
+    hash.update(directory.to_be_bytes());
+    hash.update(health.to_be_bytes());
+    let digest = hash.finalize();
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&digest[..8]);
+    // 53 bits survive readers whose numbers are doubles.
+    u64::from_be_bytes(first) >> 11
+}
+
+fn make(
+    entry: &crate::message::Entry,
+    accepted: &validate::Accepted,
+    decision: &decide::Decision,
+    channel: &jixinda_schemas::directory::Channel,
+    basis: (u16, u64, i64, i64),
+    now: Timestamp,
+) -> Routed {
+    let (n, seed, directory_offset, health_offset) = basis;
+    let recipient = entry.recipient();
+    let segments = segments::count(&accepted.text, recipient.region());
+    let (content, sign_name) = decision
+        .choice
+        .as_ref()
+        .map(|c| (c.content.clone(), c.sign_name.clone()))
+        .unwrap_or((
+            jixinda_schemas::template::Content::FullText {
+                text: accepted.text.clone(),
+            },
+            String::new(),
+        ));
+    Routed {
+        n,
+        attempt_id: AttemptId::new(entry.id, n),
+        request: entry.position,
+        lane: entry.lane,
+        recipient: recipient.clone(),
+        channel: channel.id.clone(),
+        vendor: channel.vendor.clone(),
+        pool: channel.pool.clone(),
+        template: accepted.template.id.clone(),
+        signature: accepted.signature.id.clone(),
+        sign_name,
+        content,
+        text: accepted.text.clone(),
+        segments,
+        price_micros: u64::from(segments) * channel.price_micros(recipient.expose(), entry.lane),
+        not_after: entry.not_after(),
+        directory_offset,
+        health_offset,
+        seed,
+        decided_at: now,
+        considered: decision.considered.clone(),
+    }
+}

@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::roles::Role;
+
+/// SMS aggregation platform: event-sourced on Kafka, with ClickHouse analytics.
+#[derive(Debug, Parser)]
+#[command(name = "jixinda", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Settings file [default: $JIXINDA_CONFIG, or ./jixinda.toml if there is one]. `lab serve` reads its own settings
+    /// from it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run all roles in one process, with the embedded ClickHouse engine beside it.
+    Run {
+        /// Only these [default: run.roles].
+        #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+        roles: Vec<Role>,
+    },
+    /// Run the HTTP API for applications.
+    Ingest,
+    /// Run the router.
+    Router,
+    /// Run the senders.
+    Senders,
+    /// Run the ClickHouse sink and the analytics reads.
+    Analytics,
+    /// Run the embedded ClickHouse engine.
+    Engine {
+        /// Stop when standard input closes: the parent is gone.
+        #[arg(long, hide = true)]
+        child: bool,
+    },
+    /// Check or show the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make or check the Kafka topics.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Set or show apps, channels, signatures, templates and suppressions.
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
+    /// The vendor lab: fake vendors with scripted faults.
+    #[command(subcommand)]
+    Lab(LabCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Name every bad value; exit code 78 if there is one.
+    Check {
+        /// Also ask Kafka whether it is there and its topics are right.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Print the settings in force and where each comes from; secrets are hidden.
+    Show,
+    /// Print the commented defaults.
+    Default,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a new platform key.
+    Generate,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Create missing topics and first offsets. Never alters what is there.
+    Apply,
+    /// Name every difference and the command that mends it; exit code 1 if there is one.
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DirectoryCommand {
+    /// Make the directory what a file states.
+    Apply(Apply),
+    /// Print the directory; secrets are hidden.
+    Show {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// TOML, or JSON if its name ends so.
+    pub file: PathBuf,
+    /// Remove what the file does not name.
+    #[arg(long)]
+    pub prune: bool,
+    /// Return when the processes of admin.peers work with the new revision, at most 30 s.
+    #[arg(long)]
+    pub wait: bool,
+    /// Only print the difference.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Serve until SIGTERM, with the settings of --config.
+    Serve,
+}
