@@ -52,6 +52,8 @@ pub enum Command {
     /// Set or show apps, channels, signatures, templates and suppressions.
     #[command(subcommand)]
     Directory(DirectoryCommand),
+    /// Ask ClickHouse one of the named questions; without a name, list them.
+    Query(Query),
     /// The vendor lab: fake vendors with scripted faults.
     #[command(subcommand)]
     Lab(LabCommand),
@@ -109,6 +111,28 @@ pub struct Apply {
     /// Only print the difference.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Query {
+    pub name: Option<String>,
+    /// RFC 3339 instant or Unix seconds [default: an hour ago].
+    #[arg(long)]
+    pub from: Option<String>,
+    /// RFC 3339 instant or Unix seconds [default: now].
+    #[arg(long)]
+    pub to: Option<String>,
+    /// A further parameter of the question.
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = pair)]
+    pub params: Vec<(String, String)>,
+    /// An array of objects instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ mod directory;
 mod engine;
 mod key;
 mod lab;
+mod query;
 mod run;
 mod topics;
 
@@ -42,13 +43,19 @@ pub fn main(cli: Cli) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("jixinda: {error:#}");
-            if error.is::<Invalid>() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+            if error.is::<Invalid>() {
+                ExitCode::from(EXIT_CONFIG)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -64,6 +71,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Key(command) => key::key(&command),
         Command::Topics(command) => topics::topics(&load(file)?, &command).await,
         Command::Directory(command) => directory::directory(&load(file)?, command).await,
+        Command::Query(options) => query::query(&load(file)?, options).await,
         Command::Lab(command) => lab::lab(file, &command).await,
     }
 }

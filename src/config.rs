@@ -23,6 +23,10 @@ pub const DEFAULTS: &str = concat!(
     "\n",
     include_str!("../ingest/src/config.default.toml"),
     "\n",
+    include_str!("../router/src/config.default.toml"),
+    "\n",
+    include_str!("../analytics/src/config.default.toml"),
+    "\n",
     include_str!("config/engine.default.toml"),
 );
 
@@ -37,6 +41,8 @@ pub struct Config {
     pub topics: Topics,
     pub run: Run,
     pub ingest: jixinda_ingest::Config,
+    pub router: jixinda_router::Config,
+    pub analytics: jixinda_analytics::Config,
     pub engine: jixinda_analytics::engine::Config,
 }
 
@@ -84,11 +90,11 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Config {
-    /// Everything that the types alone do not see, for all sections.
+    /// Everything that the types alone do not see, for the process as a whole and for `roles`.
     ///
     /// # Errors
     /// Every bad value.
-    pub fn check(&self) -> Result<(), Invalid> {
+    pub fn check(&self, roles: &[Role]) -> Result<(), Invalid> {
         let mut bad = Vec::new();
         if let Err(error) = Kafka::new(self.kafka.clone()) {
             bad.push(error.to_string());
@@ -102,18 +108,46 @@ impl Config {
         for pool in &self.topics.pools {
             // A pool is part of a group's name and stands in URLs and metrics: the rules of ids fit.
             if pool.parse::<jixinda_schemas::ChannelId>().is_err() {
-                bad.push(format!("topics.pools: `{pool}` is no name; use 1 to 64 of a-z 0-9 _ - ."));
+                bad.push(format!(
+                    "topics.pools: `{pool}` is no name; use 1 to 64 of a-z 0-9 _ - ."
+                ));
             }
         }
         for peer in &self.admin.peers {
-            if peer.contains('/') || peer.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            if peer.contains('/')
+                || peer
+                    .rsplit_once(':')
+                    .is_none_or(|(_, port)| port.parse::<u16>().is_err())
+            {
                 bad.push(format!("admin.peers: `{peer}` is not host:port"));
             }
         }
-        if let Err(error) = self.ingest.check() {
-            bad.extend(error.to_string().lines().map(ToOwned::to_owned));
+        for role in roles {
+            bad.extend(self.check_role(*role));
         }
-        if bad.is_empty() { Ok(()) } else { Err(Invalid(bad)) }
+        if bad.is_empty() {
+            Ok(())
+        } else {
+            Err(Invalid(bad))
+        }
+    }
+
+    fn check_role(&self, role: Role) -> Vec<String> {
+        match role {
+            Role::Ingest => match self.ingest.check() {
+                Ok(()) => Vec::new(),
+                Err(jixinda_ingest::Error::Config(lines)) => {
+                    lines.lines().map(ToOwned::to_owned).collect()
+                }
+                Err(other) => vec![format!("ingest: {other}")],
+            },
+            Role::Analytics => match self.analytics.check() {
+                Ok(()) => Vec::new(),
+                Err(jixinda_analytics::Error::Config(what)) => vec![format!("analytics: {what}")],
+                Err(other) => vec![format!("analytics: {other}")],
+            },
+            Role::Router | Role::Senders => Vec::new(),
+        }
     }
 
     /// The platform key.
@@ -126,7 +160,8 @@ impl Config {
             let line = "secrets.platform_key: is not set; make one with `jixinda key generate`";
             return Err(Invalid(vec![line.to_owned()]));
         }
-        PlatformKey::from_base64(secret.expose()).map_err(|error| Invalid(vec![format!("secrets.platform_key: {error}")]))
+        PlatformKey::from_base64(secret.expose())
+            .map_err(|error| Invalid(vec![format!("secrets.platform_key: {error}")]))
     }
 
     /// Names and client settings of Kafka.

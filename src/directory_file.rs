@@ -7,22 +7,33 @@ use figment::{error::Kind, value::Value};
 use jixinda_schemas::directory::wanted::{Clear, FileSecret, Problem, Wanted};
 use serde::de::DeserializeOwned;
 
-const LISTS: [&str; 5] = ["apps", "channels", "signatures", "templates", "suppressions"];
+const LISTS: [&str; 5] = [
+    "apps",
+    "channels",
+    "signatures",
+    "templates",
+    "suppressions",
+];
 
 /// Reads `path`. What is not TOML or JSON at all is an error; all else that is wrong is in the list.
 ///
 /// # Errors
 /// When the file cannot be read or parsed.
 pub fn read(path: &Path) -> anyhow::Result<(Wanted<FileSecret>, Vec<Problem>)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let json = path.extension().is_some_and(|extension| extension == "json");
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let json = path
+        .extension()
+        .is_some_and(|extension| extension == "json");
     parse(&text, json).with_context(|| format!("{} cannot be read", path.display()))
 }
 
 fn parse(text: &str, json: bool) -> anyhow::Result<(Wanted<FileSecret>, Vec<Problem>)> {
     // One entry at a time, through figment's values: their errors name the field.
     let whole = if json {
-        Value::serialize(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text)?)?
+        Value::serialize(serde_json::from_str::<
+            serde_json::Map<String, serde_json::Value>,
+        >(text)?)?
     } else {
         Value::serialize(toml::from_str::<toml::Table>(text)?)?
     };
@@ -30,7 +41,10 @@ fn parse(text: &str, json: bool) -> anyhow::Result<(Wanted<FileSecret>, Vec<Prob
     for key in whole.as_dict().into_iter().flat_map(|dict| dict.keys()) {
         if !LISTS.contains(&key.as_str()) {
             let what = format!("unknown; there are {}", LISTS.join(", "));
-            problems.push(Problem { path: key.clone(), what });
+            problems.push(Problem {
+                path: key.clone(),
+                what,
+            });
         }
     }
     let wanted = Wanted {
@@ -50,7 +64,10 @@ fn list<T: DeserializeOwned>(whole: &Value, name: &str, problems: &mut Vec<Probl
         Some(Value::Array(_, entries)) => entries,
         Some(_) => {
             let what = format!("must be a list: write [[{name}]]");
-            problems.push(Problem { path: name.to_owned(), what });
+            problems.push(Problem {
+                path: name.to_owned(),
+                what,
+            });
             return out;
         }
     };
@@ -60,7 +77,10 @@ fn list<T: DeserializeOwned>(whole: &Value, name: &str, problems: &mut Vec<Probl
             Err(error) => {
                 let mut path = vec![format!("{name}[{i}]")];
                 path.extend(error.path.iter().cloned());
-                problems.push(Problem { path: path.join("."), what: fault(&error.kind) });
+                problems.push(Problem {
+                    path: path.join("."),
+                    what: fault(&error.kind),
+                });
             }
         }
     }
@@ -71,7 +91,7 @@ fn list<T: DeserializeOwned>(whole: &Value, name: &str, problems: &mut Vec<Probl
 fn fault(kind: &Kind) -> String {
     match kind {
         Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) => format!("must be {wanted}"),
-        Kind::UnknownField(field, known) => format!("`{field}` is unknown; there are {}", known.join(", ")),
+        Kind::UnknownField(_, known) => format!("unknown; there are {}", known.join(", ")),
         Kind::UnknownVariant(found, known) => format!("`{found}` is none of {}", known.join(", ")),
         other => other.to_string(),
     }
@@ -84,13 +104,18 @@ pub fn resolve(wanted: Wanted<FileSecret>) -> (Wanted<Clear>, Vec<Problem>) {
     let wanted = wanted.map_secrets(|path, secret| {
         let found = match secret {
             FileSecret::Text(text) => Ok(text),
-            FileSecret::Env { env } => std::env::var(&env).map_err(|_| format!("environment variable {env} is not set")),
+            FileSecret::Env { env } => {
+                std::env::var(&env).map_err(|_| format!("environment variable {env} is not set"))
+            }
             FileSecret::File { file } => std::fs::read_to_string(&file)
                 .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
                 .map_err(|error| format!("cannot read {file}: {error}")),
         };
         Clear::new(found.unwrap_or_else(|what| {
-            problems.push(Problem { path: path.to_owned(), what });
+            problems.push(Problem {
+                path: path.to_owned(),
+                what,
+            });
             String::new()
         }))
     });
@@ -131,8 +156,14 @@ mod tests {
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert!(lines[0].starts_with("channel: unknown"), "{lines:?}");
         assert_eq!(lines[1], "channels[0].rate_per_second: must be u32");
-        assert!(lines[2].starts_with("channels[2]: `vendr` is unknown"), "{lines:?}");
-        assert!(lines[3].starts_with("templates[0].lane: `sms` is none of otp"), "{lines:?}");
+        assert!(
+            lines[2].starts_with("channels[2].vendr: unknown; there are id"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[3].starts_with("templates[0].lane: `sms` is none of otp"),
+            "{lines:?}"
+        );
         let (clear, problems) = resolve(wanted);
         assert_eq!(clear.channels.len(), 1);
         assert_eq!(problems.len(), 1);

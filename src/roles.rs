@@ -21,8 +21,16 @@ pub enum Role {
     Analytics,
 }
 
-const REQUESTS: [Topic; 3] = [Topic::RequestsOtp, Topic::RequestsNotice, Topic::RequestsMarketing];
-const DISPATCH: [Topic; 3] = [Topic::DispatchOtp, Topic::DispatchNotice, Topic::DispatchMarketing];
+const REQUESTS: [Topic; 3] = [
+    Topic::RequestsOtp,
+    Topic::RequestsNotice,
+    Topic::RequestsMarketing,
+];
+const DISPATCH: [Topic; 3] = [
+    Topic::DispatchOtp,
+    Topic::DispatchNotice,
+    Topic::DispatchMarketing,
+];
 
 impl Role {
     /// The name, as in groups and in the configuration.
@@ -41,12 +49,15 @@ impl Role {
     pub fn reads(self) -> Vec<Topic> {
         match self {
             Self::Ingest => Vec::new(),
-            Self::Router => {
-                [&REQUESTS[..], &DISPATCH, &[Topic::Attempts, Topic::ReceiptsRaw, Topic::Outcomes]].concat()
-            }
+            Self::Router => jixinda_router::READS.to_vec(),
             Self::Senders => [&DISPATCH[..], &[Topic::Attempts]].concat(),
             Self::Analytics => {
-                let facts = [Topic::Attempts, Topic::Receipts, Topic::Outcomes, Topic::DeadLetters];
+                let facts = [
+                    Topic::Attempts,
+                    Topic::Receipts,
+                    Topic::Outcomes,
+                    Topic::DeadLetters,
+                ];
                 [&DISPATCH[..], &facts].concat()
             }
         }
@@ -57,11 +68,21 @@ impl Role {
     pub fn topics(self) -> Vec<Topic> {
         let own: &[Topic] = match self {
             Self::Ingest => &REQUESTS,
-            Self::Router => &[Topic::Receipts, Topic::Health, Topic::State, Topic::DeadLetters],
+            Self::Router => &[
+                Topic::Receipts,
+                Topic::Health,
+                Topic::State,
+                Topic::DeadLetters,
+            ],
             Self::Senders => &[Topic::ReceiptsRaw, Topic::DeadLetters, Topic::Inbound],
             Self::Analytics => &[],
         };
-        [&self.reads()[..], own, &[Topic::Directory, Topic::Suppressions]].concat()
+        [
+            &self.reads()[..],
+            own,
+            &[Topic::Directory, Topic::Suppressions],
+        ]
+        .concat()
     }
 
     /// The role's consumer groups: senders have one for each pool.
@@ -69,7 +90,10 @@ impl Role {
     pub fn groups(self, pools: &[String]) -> Vec<Group> {
         match self {
             Self::Ingest => Vec::new(),
-            Self::Senders => pools.iter().map(|pool| Group::new(format!("senders.{pool}"), &self.reads())).collect(),
+            Self::Senders => pools
+                .iter()
+                .map(|pool| Group::new(format!("senders.{pool}"), &self.reads()))
+                .collect(),
             Self::Router | Self::Analytics => vec![Group::new(self.as_str(), &self.reads())],
         }
     }
@@ -78,5 +102,8 @@ impl Role {
 /// The groups of the whole installation.
 #[must_use]
 pub fn groups(config: &Config) -> Vec<Group> {
-    Role::value_variants().iter().flat_map(|role| role.groups(&config.topics.pools)).collect()
+    Role::value_variants()
+        .iter()
+        .flat_map(|role| role.groups(&config.topics.pools))
+        .collect()
 }

@@ -123,7 +123,7 @@ async fn read_log(parts: sink::Parts, handle: Arc<Handle>) -> Result<(), Error> 
             let result = sink::run(parts, &handle);
             drop(handle);
             // An error means that nobody waits any more.
-            let _ = done.send(result);
+            drop(done.send(result));
         })
         .map_err(|e| Error::Thread(e.to_string()))?;
     ended.await.map_err(|_| Error::Thread("the sink ended in a panic".to_owned()))?

@@ -58,7 +58,8 @@ impl<V: Clone> Recent<V> {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        (0..SHARDS as u128).map(|i| (self.shard(i).young.len(), self.shard(i).old.len())).map(|(a, b)| a + b).sum()
+        let count = |generations: &Generations<V>| generations.young.len() + generations.old.len();
+        (0..SHARDS as u128).map(|i| count(&self.shard(i))).sum()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use jixinda_runtime::kafka::owner::Share;
+use jixinda_runtime::{kafka::owner::Share, pacer::Pacer};
 use jixinda_schemas::{ChannelId, Lane, directory::Channel, event::Gate};
 
 /// Submit results that the breaker looks at, and how many of them open it.
@@ -15,40 +15,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A probe that brought no news for so long is replaced.
 const PROBE_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Part of a channel's rate that a lane may use, so that login codes always find room.
-#[must_use]
-pub const fn lane_part(lane: Lane) -> f64 {
-    match lane {
-        Lane::Otp => 1.0,
-        Lane::Notice => 0.95,
-        Lane::Marketing => 0.8,
-    }
-}
-
-/// Generic cell rate algorithm: spaces admissions evenly, with a small burst.
-#[derive(Clone, Debug, Default)]
-pub struct Pacer {
-    /// When the next one is due.
-    due: Duration,
-}
-
-impl Pacer {
-    /// Burst in seconds of the rate.
-    const BURST: f64 = 0.1;
-
-    /// Whether one more fits at `now`, at `rate` per second.
-    #[must_use]
-    pub fn fits(&self, now: Duration, rate: f64) -> bool {
-        rate > 0.0
-            && self.due <= now + Duration::from_secs_f64(Self::BURST.max(1.0 / rate) - 1.0 / rate)
-    }
-
-    /// Takes one.
-    pub fn take(&mut self, now: Duration, rate: f64) {
-        self.due = self.due.max(now) + Duration::from_secs_f64(1.0 / rate.max(1e-6));
-    }
-}
 
 /// Breaker of one channel on one instance: healthy, ejected, probing.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +70,7 @@ impl Admission {
         }
         let fits = state.in_flight < room
             && state.all.fits(now, rate)
-            && state.lanes[lane.index()].fits(now, rate * lane_part(lane));
+            && state.lanes[lane.index()].fits(now, rate * lane.rate_part());
         (!fits).then_some(Gate::Capacity)
     }
 
@@ -113,7 +79,7 @@ impl Admission {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
         let state = self.state(&channel.id);
         state.all.take(now, rate);
-        state.lanes[lane.index()].take(now, rate * lane_part(lane));
+        state.lanes[lane.index()].take(now, rate * lane.rate_part());
         if let Some(open) = &mut state.breaker.open {
             open.probe = Some(now);
         }

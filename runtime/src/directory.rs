@@ -57,7 +57,7 @@ impl Directory {
             kafka,
             &[Topic::Directory, Topic::Suppressions],
             handle,
-            move |event| fold.take(&event),
+            move |event| fold.take(event),
         )
         .await?;
         Ok(directory)

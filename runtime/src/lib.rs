@@ -8,6 +8,7 @@ pub mod http;
 pub mod kafka;
 pub mod lifecycle;
 pub mod metrics;
+pub mod pacer;
 pub mod secret;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -37,6 +37,18 @@ pub struct Handle {
     all: watch::Sender<bool>,
 }
 
+/// Says whether it is time to stop, without being a component.
+#[derive(Clone, Debug)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Whether it is time to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
 impl Default for Lifecycle {
     fn default() -> Self {
         Self {
@@ -144,6 +156,12 @@ impl Handle {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// For tasks of the component that outlive a borrow.
+    #[must_use]
+    pub fn stopping(&self) -> Stopping {
+        Stopping(self.stop.clone())
     }
 
     /// Resolves when it is time to stop.

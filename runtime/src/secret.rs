@@ -3,6 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// A secret text. In a configuration file it is the text itself, or `{ file = "/path" }` to read it from a file.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,17 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `given` is this secret; takes the same time wherever they differ. An unset secret matches nothing.
+    #[must_use]
+    pub fn matches(&self, given: &str) -> bool {
+        // Digests have one length, so not even the length of the secret shows.
+        let equal: bool = Sha256::digest(&self.0)
+            .as_slice()
+            .ct_eq(Sha256::digest(given).as_slice())
+            .into();
+        equal && !self.0.is_empty()
     }
 
     /// Whether none is set.
@@ -80,6 +93,13 @@ mod tests {
         let s = Secret::new("hunter2");
         let shown = format!("{s} {s:?} {}", serde_json::to_string(&s).unwrap());
         assert!(!shown.contains("hunter2"));
+    }
+
+    #[test]
+    fn only_the_same_text_matches_and_nothing_matches_an_unset_secret() {
+        assert!(Secret::new("hunter2").matches("hunter2"));
+        assert!(!Secret::new("hunter2").matches("hunter"));
+        assert!(!Secret::default().matches(""));
     }
 
     #[test]

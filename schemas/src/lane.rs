@@ -57,6 +57,25 @@ impl Lane {
         }
     }
 
+    /// Part of a channel's rate that the lane may use, so that login codes always find room.
+    #[must_use]
+    pub const fn rate_part(self) -> f64 {
+        match self {
+            Self::Otp => 1.0,
+            Self::Notice => 0.95,
+            Self::Marketing => 0.8,
+        }
+    }
+
+    /// How long a sender may hold a message for a busy channel before it gives it back, in milliseconds.
+    #[must_use]
+    pub const fn send_budget_ms(self) -> u64 {
+        match self {
+            Self::Otp => 200,
+            Self::Notice | Self::Marketing => 2_000,
+        }
+    }
+
     /// Validity of a message that names none.
     #[must_use]
     pub const fn default_validity_ms(self) -> i64 {

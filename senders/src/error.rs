@@ -7,6 +7,15 @@ pub enum Error {
     /// No HTTP client could be made, for instance because the system has no root certificates.
     #[error("cannot set up the HTTP client for vendor calls")]
     Client(#[source] reqwest::Error),
+    /// Kafka is not usable as set up, or this process was fenced.
+    #[error(transparent)]
+    Kafka(#[from] jixinda_runtime::kafka::Error),
+    /// The receipt endpoint cannot listen.
+    #[error(transparent)]
+    Http(#[from] jixinda_runtime::http::Error),
+    /// The operating system gave no thread.
+    #[error("cannot start the senders' thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Why a channel of the directory cannot be used. Never holds a secret.

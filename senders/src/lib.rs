@@ -5,12 +5,18 @@
 //! for each item whether it was accepted, refused, or cannot be known. Path of a receipt: the vendor pushes to
 //! [`receipts`], its client reads the body, every item is stored, and only then is the vendor acknowledged.
 
+pub mod claims;
+pub mod config;
 pub mod error;
+pub mod limiter;
 pub mod metrics;
 pub mod receipts;
 pub mod registry;
-pub mod secret;
+mod service;
+pub mod sink;
 pub mod vendor;
 pub mod vendors;
 
+pub use config::Config;
 pub use error::{Error, Unusable};
+pub use service::{Deps, READS, Service, role};

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jixinda_runtime::secret::Secret;
 use jixinda_schemas::{
     ChannelId,
     directory::{Channel, Snapshot, channel_place},
@@ -11,7 +12,6 @@ use jixinda_schemas::{
 
 use crate::{
     Unusable,
-    secret::Secret,
     vendor::{Now, SmsVendor},
     vendors::{self, Account},
 };

@@ -5,12 +5,12 @@ pub mod exchange;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
+use jixinda_runtime::secret::Secret;
 use jixinda_schemas::directory::Channel;
 use reqwest::Url;
 
 use crate::{
     Error, Unusable,
-    secret::Secret,
     vendor::{Now, SmsVendor},
 };
 

@@ -9,7 +9,10 @@ use crate::{
     roles,
 };
 
-pub(super) async fn config(file: Option<&Path>, command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn config(
+    file: Option<&Path>,
+    command: &ConfigCommand,
+) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Default => print(DEFAULTS.trim_end())?,
         ConfigCommand::Show => {
@@ -20,7 +23,7 @@ pub(super) async fn config(file: Option<&Path>, command: &ConfigCommand) -> anyh
         }
         ConfigCommand::Check { connect } => {
             let config = Layers::read(file)?.config()?;
-            config.check()?;
+            config.check(&config.run.roles)?;
             if *connect {
                 let found = admin::check(&config.kafka()?, &roles::groups(&config)).await?;
                 for difference in &found {

@@ -25,7 +25,10 @@ const REVISION: &str = "jixinda_runtime_directory_revision";
 /// Kinds that the senders have an adapter for.
 const VENDORS: [&str; 1] = [jixinda_senders::vendors::aliyun::KIND];
 
-pub(super) async fn directory(config: &Config, command: DirectoryCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn directory(
+    config: &Config,
+    command: DirectoryCommand,
+) -> anyhow::Result<ExitCode> {
     match command {
         DirectoryCommand::Apply(options) => apply(config, &options).await,
         DirectoryCommand::Show { json } => show(config, json).await,
@@ -55,15 +58,31 @@ async fn apply(config: &Config, options: &Apply) -> anyhow::Result<ExitCode> {
         }
     }
     if !problems.is_empty() {
-        let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        bail!("{} was not applied:{}", options.file.display(), lines.concat());
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("\n  {problem}"))
+            .collect();
+        bail!(
+            "{} was not applied:{}",
+            options.file.display(),
+            lines.concat()
+        );
     }
-    let plan = plan(wanted, &current.snapshot, &current.suppressions, &key, options.prune);
+    let plan = plan(
+        wanted,
+        &current.snapshot,
+        &current.suppressions,
+        &key,
+        options.prune,
+    );
     for line in plan.lines() {
         print(line)?;
     }
     if options.dry_run {
-        print(format_args!("{} changes, nothing was written", plan.entities.len() + plan.suppressions.len()))?;
+        print(format_args!(
+            "{} changes, nothing was written",
+            plan.entities.len() + plan.suppressions.len()
+        ))?;
         return Ok(ExitCode::SUCCESS);
     }
     let empty = plan.is_empty();
@@ -81,8 +100,16 @@ async fn apply(config: &Config, options: &Apply) -> anyhow::Result<ExitCode> {
 
 fn changes(plan: Plan) -> Changes {
     Changes {
-        entities: plan.entities.into_iter().map(|change| (change.key, change.after)).collect(),
-        suppressions: plan.suppressions.into_iter().map(|(phone, change)| (phone, change.after)).collect(),
+        entities: plan
+            .entities
+            .into_iter()
+            .map(|change| (change.key, change.after))
+            .collect(),
+        suppressions: plan
+            .suppressions
+            .into_iter()
+            .map(|(phone, change)| (phone, change.after))
+            .collect(),
     }
 }
 
@@ -106,7 +133,10 @@ async fn wait(config: &Config, revision: u64) -> anyhow::Result<()> {
                 Ok(None) => "shows no directory".to_owned(),
                 Err(error) => format!("does not answer: {error:#}"),
             };
-            bail!("revision {revision} is written, but after {} s {peer} {state}", WAIT.as_secs());
+            bail!(
+                "revision {revision} is written, but after {} s {peer} {state}",
+                WAIT.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -115,11 +145,19 @@ async fn wait(config: &Config, revision: u64) -> anyhow::Result<()> {
 }
 
 async fn revision_of(client: &reqwest::Client, peer: &str) -> anyhow::Result<Option<u64>> {
-    let response = client.get(format!("http://{peer}/metrics")).send().await?.error_for_status()?;
+    let response = client
+        .get(format!("http://{peer}/metrics"))
+        .send()
+        .await?
+        .error_for_status()?;
     Ok(read_gauge(&response.text().await?))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a revision is a small whole number")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a revision is a small whole number"
+)]
 fn read_gauge(text: &str) -> Option<u64> {
     text.lines()
         .filter_map(|line| line.strip_prefix(REVISION)?.strip_prefix(' '))
@@ -144,7 +182,8 @@ async fn show(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         print(serde_json::to_string_pretty(&value)?)?;
     } else {
         strip_nulls(&mut value);
-        let text = toml::to_string_pretty(&value).context("the directory cannot be shown as TOML; try --json")?;
+        let text = toml::to_string_pretty(&value)
+            .context("the directory cannot be shown as TOML; try --json")?;
         print(text.trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
@@ -157,8 +196,12 @@ fn whole(snapshot: &Snapshot) -> Value {
     lists.insert("log_id".to_owned(), json!(snapshot.log_id));
     for entity in snapshot.entities().values() {
         let mut value = redacted(entity);
-        let kind = value.as_object_mut().and_then(|object| object.remove("type"));
-        let Some(kind) = kind.as_ref().and_then(Value::as_str) else { continue };
+        let kind = value
+            .as_object_mut()
+            .and_then(|object| object.remove("type"));
+        let Some(kind) = kind.as_ref().and_then(Value::as_str) else {
+            continue;
+        };
         let list = lists.entry(format!("{kind}s")).or_insert_with(|| json!([]));
         if let Some(list) = list.as_array_mut() {
             list.push(value);

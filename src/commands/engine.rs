@@ -24,7 +24,9 @@ pub(super) async fn serve(config: Config, child: bool) -> anyhow::Result<ExitCod
             }
         }
     };
-    engine::serve(config.engine, stop).await.context("the engine ended")?;
+    engine::serve(config.engine, stop)
+        .await
+        .context("the engine ended")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,8 +12,10 @@ const OPEN: &str = "${JIXINDA_";
 pub(super) async fn lab(file: Option<&Path>, command: &LabCommand) -> anyhow::Result<ExitCode> {
     match command {
         LabCommand::Serve => {
-            let file = file.context("say where the lab's settings are: --config deploy/demo/lab.toml")?;
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let file =
+                file.context("say where the lab's settings are: --config deploy/demo/lab.toml")?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
             let config = settings(&text, |name| std::env::var(name).ok())
                 .map_err(|cause| Invalid(vec![format!("{}: {cause}", file.display())]))?;
             telemetry::init(&telemetry::Config {
@@ -25,22 +27,32 @@ pub(super) async fn lab(file: Option<&Path>, command: &LabCommand) -> anyhow::Re
                     tracing::error!(%error, "signals cannot be awaited");
                 }
             };
-            jixinda_lab::serve(config, stop).await.context("the lab ended")?;
+            jixinda_lab::serve(config, stop)
+                .await
+                .context("the lab ended")?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Puts the variables in and reads the result.
-fn settings(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<jixinda_lab::Config, String> {
+fn settings(
+    text: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<jixinda_lab::Config, String> {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(OPEN) {
         let (before, placeholder) = rest.split_at(at);
-        let (name, after) = placeholder["${".len()..].split_once('}').ok_or("a `${JIXINDA_` has no `}`")?;
-        let value = variable(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
+        let (name, after) = placeholder["${".len()..]
+            .split_once('}')
+            .ok_or("a `${JIXINDA_` has no `}`")?;
+        let value =
+            variable(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
         if value.contains(['"', '\\']) || value.chars().any(char::is_control) {
-            return Err(format!("environment variable {name} holds a quote, a backslash or a control character"));
+            return Err(format!(
+                "environment variable {name} holds a quote, a backslash or a control character"
+            ));
         }
         whole.push_str(before);
         whole.push_str(&value);
@@ -60,8 +72,19 @@ mod tests {
         let config = settings(text, |name| Some(format!("value-of-{name}"))).unwrap();
         assert_eq!(config.accounts.len(), 3);
         let url = config.accounts[0].receipt_url.as_deref().unwrap();
-        assert_eq!(url, "http://127.0.0.1:8772/receipts/aliyun-a/value-of-JIXINDA_DEMO_RECEIPT_A");
-        assert!(settings(text, |_| None).unwrap_err().contains("JIXINDA_DEMO_"));
-        assert!(settings(text, |_| Some("\"".to_owned())).unwrap_err().contains("quote"));
+        assert_eq!(
+            url,
+            "http://127.0.0.1:8772/receipts/aliyun-a/value-of-JIXINDA_DEMO_RECEIPT_A"
+        );
+        assert!(
+            settings(text, |_| None)
+                .unwrap_err()
+                .contains("JIXINDA_DEMO_")
+        );
+        assert!(
+            settings(text, |_| Some("\"".to_owned()))
+                .unwrap_err()
+                .contains("quote")
+        );
     }
 }

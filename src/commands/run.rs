@@ -30,7 +30,11 @@ struct Parts<'a> {
 /// `jixinda run`
 pub(super) async fn run(file: Option<&Path>, roles: &[Role]) -> anyhow::Result<ExitCode> {
     let config = super::load(file)?;
-    let mut roles = if roles.is_empty() { config.run.roles.clone() } else { roles.to_vec() };
+    let mut roles = if roles.is_empty() {
+        config.run.roles.clone()
+    } else {
+        roles.to_vec()
+    };
     roles.sort_unstable();
     roles.dedup();
     let engine = config.run.engine && roles.contains(&Role::Analytics);
@@ -43,8 +47,13 @@ pub(super) async fn alone(file: Option<&Path>, role: Role) -> anyhow::Result<Exi
     serve(file, config, &[role], false).await
 }
 
-async fn serve(file: Option<&Path>, config: Config, roles: &[Role], engine: bool) -> anyhow::Result<ExitCode> {
-    config.check()?;
+async fn serve(
+    file: Option<&Path>,
+    config: Config,
+    roles: &[Role],
+    engine: bool,
+) -> anyhow::Result<ExitCode> {
+    config.check(roles)?;
     if roles.is_empty() {
         bail!("no role to run: set run.roles or --roles");
     }
@@ -62,10 +71,21 @@ async fn serve(file: Option<&Path>, config: Config, roles: &[Role], engine: bool
     let (all, handle) = (lifecycle.clone(), lifecycle.component("admin"));
     tokio::spawn(async move {
         if let Err(error) = http::serve_admin(listen, all, recorder, handle).await {
-            error!(error = &error as &dyn std::error::Error, "admin endpoint not served");
+            error!(
+                error = &error as &dyn std::error::Error,
+                "admin endpoint not served"
+            );
         }
     });
-    let engine = if engine { Some(engine_child::start(file, &config, lifecycle.component("engine"))?) } else { None };
+    let engine = if engine {
+        Some(engine_child::start(
+            file,
+            &config,
+            lifecycle.component("engine"),
+        )?)
+    } else {
+        None
+    };
     let started = start(&config, roles, &lifecycle).await;
     match &started {
         Ok(()) => {
@@ -92,10 +112,19 @@ async fn start(config: &Config, roles: &[Role], lifecycle: &Lifecycle) -> anyhow
             .await
             .with_context(|| format!("{} cannot start", role.as_str()))?;
     }
-    let directory = Directory::follow(&kafka, lifecycle.component("directory")).await.context("the directory cannot be read")?;
-    let parts = Parts { config, kafka: &kafka, directory: &directory, lifecycle };
+    let directory = Directory::follow(&kafka, lifecycle.component("directory"))
+        .await
+        .context("the directory cannot be read")?;
+    let parts = Parts {
+        config,
+        kafka: &kafka,
+        directory: &directory,
+        lifecycle,
+    };
     for role in roles {
-        start_role(*role, &parts).await.with_context(|| format!("{} cannot start", role.as_str()))?;
+        start_role(*role, &parts)
+            .await
+            .with_context(|| format!("{} cannot start", role.as_str()))?;
     }
     Ok(())
 }
@@ -113,7 +142,31 @@ async fn start_role(role: Role, parts: &Parts<'_>) -> anyhow::Result<()> {
             let service = jixinda_ingest::Service::new(parts.config.ingest.clone(), deps).await?;
             spawn(role, service.run(parts.lifecycle.component(role.as_str())));
         }
-        Role::Router | Role::Senders | Role::Analytics => bail!("this build does not have it yet"),
+        Role::Analytics => {
+            let deps = jixinda_analytics::Deps {
+                kafka: parts.kafka.clone(),
+                clock: SystemClock::shared(),
+                key: parts.config.platform_key()?,
+                directory: parts.directory.clone(),
+            };
+            let service = jixinda_analytics::Service::new(parts.config.analytics.clone(), deps)?;
+            spawn(role, service.run(parts.lifecycle.component(role.as_str())));
+        }
+        Role::Router => {
+            let deps = jixinda_router::Deps {
+                kafka: parts.kafka.clone(),
+                directory: parts.directory.clone(),
+                key: parts.config.platform_key()?,
+                clock: SystemClock::shared(),
+            };
+            let service = jixinda_router::Service::new(parts.config.router.clone(), deps);
+            let health = parts.lifecycle.component("health");
+            spawn(
+                role,
+                service.run(parts.lifecycle.component(role.as_str()), health),
+            );
+        }
+        Role::Senders => bail!("this build does not have it yet"),
     }
     Ok(())
 }
@@ -125,7 +178,11 @@ where
 {
     tokio::spawn(async move {
         if let Err(e) = service.await {
-            error!(role = role.as_str(), error = &e as &dyn std::error::Error, "role ended with an error");
+            error!(
+                role = role.as_str(),
+                error = &e as &dyn std::error::Error,
+                "role ended with an error"
+            );
         }
     });
 }
@@ -143,7 +200,10 @@ fn end(lifecycle: &Lifecycle, drained: bool) -> anyhow::Result<ExitCode> {
         bail!("{component} failed: {cause}");
     }
     if !drained {
-        bail!("not everything ended within {} s", jixinda_runtime::lifecycle::DRAIN_LIMIT.as_secs());
+        bail!(
+            "not everything ended within {} s",
+            jixinda_runtime::lifecycle::DRAIN_LIMIT.as_secs()
+        );
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)

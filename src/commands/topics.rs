@@ -15,10 +15,14 @@ pub(super) async fn topics(config: &Config, command: &TopicsCommand) -> anyhow::
                 print(format_args!("+ topic {topic}"))?;
             }
             for (group, partitions) in &applied.positioned {
-                print(format_args!("+ group {group}: first offset of {partitions} partitions"))?;
+                print(format_args!(
+                    "+ group {group}: first offset of {partitions} partitions"
+                ))?;
             }
             for group in &applied.busy {
-                print(format_args!("! group {group} has members: what it lacks, its members commit, or `topics apply` once they are gone"))?;
+                print(format_args!(
+                    "! group {group} has members: what it lacks, its members commit, or `topics apply` once they are gone"
+                ))?;
             }
             let (log_id, new) = publish::ensure_log(&kafka).await?;
             if new {

@@ -47,7 +47,8 @@ impl Layers {
     /// # Errors
     /// When a named file is not there, or a file is not TOML.
     pub fn read(file: Option<&Path>) -> Result<Self, Invalid> {
-        let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let variables = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let variables: Vec<_> = variables.collect();
         let named = file.map(Path::to_owned).or_else(|| {
             let found = variables.iter().find(|(name, _)| name == FILE_VARIABLE);
@@ -67,13 +68,20 @@ impl Layers {
         let defaults = figment.extract::<Dict>().map_err(one)?;
         if let Some(file) = file {
             if !file.is_file() {
-                return Err(Invalid(vec![format!("there is no file {}", file.display())]));
+                return Err(Invalid(vec![format!(
+                    "there is no file {}",
+                    file.display()
+                )]));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
         let figment = figment.merge(Environment(environment(variables, &defaults)));
         let merged = figment.extract::<Dict>().map_err(one)?;
-        Ok(Self { figment, merged, defaults })
+        Ok(Self {
+            figment,
+            merged,
+            defaults,
+        })
     }
 
     /// The configuration.
@@ -90,18 +98,25 @@ impl Layers {
                 Ok(_) => break,
                 Err(error) => error,
             };
-            let mut path = error.path.clone();
+            let path = error.path.clone();
             match &error.kind {
-                Kind::UnknownField(field, known) => {
-                    path.push(field.clone());
+                Kind::UnknownField(_, known) => {
                     let source = self.origin(&path);
-                    bad.push(format!("{}: unknown key, from {source}; there are {}", path.join("."), known.join(", ")));
+                    bad.push(format!(
+                        "{}: unknown key, from {source}; there are {}",
+                        path.join("."),
+                        known.join(", ")
+                    ));
                     if !replace(&mut dict, &path, None) {
                         break;
                     }
                 }
                 kind => {
-                    bad.push(format!("{}: {kind}, from {}", path.join("."), self.origin(&path)));
+                    bad.push(format!(
+                        "{}: {kind}, from {}",
+                        path.join("."),
+                        self.origin(&path)
+                    ));
                     let keys: Vec<&str> = path.iter().map(String::as_str).collect();
                     if !replace(&mut dict, &path, find(&self.defaults, &keys).cloned()) {
                         break;
@@ -132,7 +147,9 @@ impl Layers {
 fn environment(variables: &[(String, String)], defaults: &Dict) -> Dict {
     let mut dict = Dict::new();
     for (name, text) in variables {
-        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
+            continue;
+        };
         let keys: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
         let borrowed: Vec<&str> = keys.iter().map(String::as_str).collect();
         let value = match find(defaults, &borrowed) {
@@ -152,7 +169,9 @@ fn insert(dict: &mut Dict, keys: &[&str], value: Value) {
             dict.insert((*last).to_owned(), value);
         }
         [first, rest @ ..] => {
-            let inner = dict.entry((*first).to_owned()).or_insert_with(|| Value::from(Dict::new()));
+            let inner = dict
+                .entry((*first).to_owned())
+                .or_insert_with(|| Value::from(Dict::new()));
             if !matches!(inner, Value::Dict(..)) {
                 *inner = Value::from(Dict::new());
             }

@@ -3,10 +3,7 @@
 use figment::value::{Dict, Value};
 use serde::Deserialize;
 
-use super::{
-    Config, Layers,
-    layers::replace,
-};
+use super::{Config, Layers, layers::replace};
 
 /// Stands in for a text to find out whether the configuration hides it.
 const PROBE: &str = "probe-3f1d9a";
@@ -17,8 +14,16 @@ impl Layers {
     pub fn show(&self) -> String {
         let mut lines = Vec::new();
         self.walk(&self.merged, &mut Vec::new(), &mut lines);
-        let width = lines.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0).min(60);
-        lines.iter().map(|(text, origin)| format!("{text:width$}  # {origin}\n")).collect()
+        let width = lines
+            .iter()
+            .map(|(text, _)| text.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(60);
+        lines
+            .iter()
+            .map(|(text, origin)| format!("{text:width$}  # {origin}\n"))
+            .collect()
     }
 
     fn walk(&self, dict: &Dict, path: &mut Vec<String>, lines: &mut Vec<(String, String)>) {
@@ -28,7 +33,9 @@ impl Layers {
                 Value::Dict(_, inner) if !inner.is_empty() => self.walk(inner, path, lines),
                 value => {
                     let text = match value {
-                        Value::String(_, text) if !text.is_empty() && self.hides(path) => "(hidden)".to_owned(),
+                        Value::String(_, text) if !text.is_empty() && self.hides(path) => {
+                            "(hidden)".to_owned()
+                        }
                         value => serde_json::to_string(value).unwrap_or_default(),
                     };
                     lines.push((format!("{} = {text}", path.join(".")), self.origin(path)));
@@ -45,12 +52,20 @@ impl Layers {
             && name == "properties"
         {
             let property = path.join(".");
-            return ["password", "secret", "token", "pem", "jaas", "oauthbearer.config"]
-                .iter()
-                .any(|word| property.contains(word));
+            return [
+                "password",
+                "secret",
+                "token",
+                "pem",
+                "jaas",
+                "oauthbearer.config",
+            ]
+            .iter()
+            .any(|word| property.contains(word));
         }
         let mut dict = self.merged.clone();
         replace(&mut dict, path, Some(Value::from(PROBE)));
-        Config::deserialize(&Value::from(dict)).is_ok_and(|config| !format!("{config:?}").contains(PROBE))
+        Config::deserialize(&Value::from(dict))
+            .is_ok_and(|config| !format!("{config:?}").contains(PROBE))
     }
 }

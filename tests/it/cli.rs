@@ -5,7 +5,12 @@ use jixinda::cli::Cli;
 
 fn jixinda(arguments: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_jixinda")).args(arguments).current_dir(dir.path()).env_clear().output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_jixinda"))
+        .args(arguments)
+        .current_dir(dir.path())
+        .env_clear()
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -15,7 +20,10 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_command_line_is_consistent_and_every_command_says_what_it_does() {
     fn walk(command: &clap::Command, path: &str) {
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
             let path = format!("{path} {}", sub.get_name());
             assert!(sub.get_about().is_some(), "{path} has no help text");
             walk(sub, &path);
@@ -28,8 +36,24 @@ fn the_command_line_is_consistent_and_every_command_says_what_it_does() {
 #[test]
 fn help_names_every_command() {
     let shown = text(&jixinda(&["--help"]).stdout);
-    for command in ["run", "ingest", "router", "senders", "analytics", "engine", "config", "topics", "directory", "lab"] {
-        assert!(shown.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {shown}");
+    for command in [
+        "run",
+        "ingest",
+        "router",
+        "senders",
+        "analytics",
+        "engine",
+        "config",
+        "topics",
+        "directory",
+        "lab",
+    ] {
+        assert!(
+            shown
+                .lines()
+                .any(|line| line.trim_start().starts_with(command)),
+            "{command}: {shown}"
+        );
     }
 }
 
@@ -37,7 +61,10 @@ fn help_names_every_command() {
 fn a_bad_configuration_ends_with_78_and_names_every_value() {
     let done = jixinda(&["config", "check"]);
     assert_eq!(done.status.code(), Some(78));
-    assert!(text(&done.stderr).contains("secrets.platform_key: is not set; make one with `jixinda key generate`"));
+    assert!(
+        text(&done.stderr)
+            .contains("secrets.platform_key: is not set; make one with `jixinda key generate`")
+    );
 }
 
 #[test]
@@ -49,5 +76,8 @@ fn a_generated_key_makes_the_configuration_good() {
 
 #[test]
 fn the_printed_defaults_are_the_embedded_ones() {
-    assert_eq!(text(&jixinda(&["config", "default"]).stdout).trim_end(), jixinda::config::DEFAULTS.trim_end());
+    assert_eq!(
+        text(&jixinda(&["config", "default"]).stdout).trim_end(),
+        jixinda::config::DEFAULTS.trim_end()
+    );
 }

@@ -1,14 +1,15 @@
 //! The topics on the broker: made once, checked ever after, never altered.
 //!
 //! [`apply`] creates what is missing and commits where each group begins; [`check`] compares the rest with what
-//! [`wanted`] says and names the command that mends each difference. librdkafka has only the call that resets every
+//! [`settings`] says and names the command that mends each difference. librdkafka has only the call that resets every
 //! setting that it is not given, so nothing here changes an existing topic.
 
 mod offsets;
+mod settings;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jixinda_schemas::{Topic, topic::Cleanup};
+use jixinda_schemas::Topic;
 use rdkafka::{
     admin::{
         AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
@@ -22,45 +23,9 @@ use rdkafka::{
 use super::{Error, Kafka};
 
 pub use offsets::Group;
+use settings::wanted;
 
 const CALL: Duration = Duration::from_secs(15);
-const MIB: i64 = 1024 * 1024;
-
-/// How one setting of a topic is judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Want {
-    /// This and nothing else.
-    Exactly(String),
-    /// This number or more; -1 is without end.
-    AtLeast(i64),
-    /// This number or less.
-    AtMost(i64),
-}
-
-impl Want {
-    fn value(&self) -> String {
-        match self {
-            Self::Exactly(value) => value.clone(),
-            Self::AtLeast(n) | Self::AtMost(n) => n.to_string(),
-        }
-    }
-
-    fn fits(&self, found: &str) -> bool {
-        match self {
-            Self::Exactly(value) => found == value,
-            Self::AtLeast(want) => found.parse::<i64>().is_ok_and(|n| n == -1 || n >= *want),
-            Self::AtMost(want) => found.parse::<i64>().is_ok_and(|n| n <= *want),
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Exactly(value) => value.clone(),
-            Self::AtLeast(n) => format!("{n} or more"),
-            Self::AtMost(n) => format!("{n} or less"),
-        }
-    }
-}
 
 /// A topic that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,36 +53,6 @@ pub struct Applied {
     pub positioned: Vec<(String, usize)>,
     /// Groups without first offsets that have members: those commit for themselves.
     pub busy: Vec<String>,
-}
-
-/// The settings of a topic.
-fn wanted(topic: Topic, replication: i32) -> BTreeMap<&'static str, Want> {
-    let exactly = |text: &str| Want::Exactly(text.to_owned());
-    let mut settings = BTreeMap::from([
-        ("message.timestamp.type", exactly("LogAppendTime")),
-        ("max.message.bytes", Want::AtLeast(MIB)),
-    ]);
-    match topic.cleanup() {
-        Cleanup::Delete { days } => {
-            settings.insert("cleanup.policy", exactly("delete"));
-            settings.insert("retention.ms", Want::AtLeast(i64::from(days) * 86_400_000));
-            settings.insert("retention.bytes", exactly("-1"));
-        }
-        Cleanup::Compact { min_lag_ms } => {
-            settings.insert("cleanup.policy", exactly("compact"));
-            settings.insert("min.compaction.lag.ms", Want::AtLeast(min_lag_ms));
-        }
-    }
-    if topic == Topic::State {
-        // A takeover reads all of it, so it must stay short.
-        settings.insert("segment.bytes", Want::AtMost(64 * MIB));
-        settings.insert("max.compaction.lag.ms", Want::AtMost(600_000));
-    }
-    if replication >= 3 {
-        settings.insert("min.insync.replicas", Want::AtLeast(2));
-        settings.insert("unclean.leader.election.enable", exactly("false"));
-    }
-    settings
 }
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -216,13 +151,17 @@ pub async fn apply(kafka: &Kafka, groups: &[Group]) -> Result<Applied, Error> {
 
 async fn create(kafka: &Kafka, missing: &[Topic]) -> Result<(), Error> {
     let replication = kafka.config().replication;
-    let specs: Vec<(String, i32, Vec<(&'static str, String)>)> = missing
+    let specs: Vec<_> = missing
         .iter()
         .map(|t| {
             let settings = wanted(*t, replication)
                 .into_iter()
                 .map(|(name, want)| (name, want.value()));
-            (kafka.topic(*t), kafka.partitions(*t), settings.collect())
+            (
+                kafka.topic(*t),
+                kafka.partitions(*t),
+                settings.collect::<Vec<_>>(),
+            )
         })
         .collect();
     let topics: Vec<NewTopic<'_>> = specs
@@ -311,8 +250,16 @@ pub async fn verify_ready(
 
 /// Those of `topics` in which nothing that blocks was found.
 fn present(kafka: &Kafka, topics: &[Topic], found: &[Difference]) -> Vec<Topic> {
-    let blocked = |topic: &Topic| found.iter().any(|d| d.blocks && d.name == kafka.topic(*topic));
-    topics.iter().copied().filter(|topic| !blocked(topic)).collect()
+    let blocked = |topic: &Topic| {
+        found
+            .iter()
+            .any(|d| d.blocks && d.name == kafka.topic(*topic))
+    };
+    topics
+        .iter()
+        .copied()
+        .filter(|topic| !blocked(topic))
+        .collect()
 }
 
 async fn compare(kafka: &Kafka, topics: &[Topic]) -> Result<Vec<Difference>, Error> {

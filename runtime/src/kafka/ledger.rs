@@ -98,6 +98,11 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.orphans.drain().map(|(key, _)| key).collect()
     }
 
+    /// Drops the facts of one key whose work never comes.
+    pub fn forget_orphan(&mut self, key: &K) {
+        self.orphans.remove(key);
+    }
+
     /// Whether the key's work is opened and still in the ledger, ended or not.
     #[must_use]
     pub fn knows(&self, key: &K) -> bool {

@@ -22,7 +22,10 @@ use crate::{AppId, Lane, Phone, Timestamp};
 
 /// A secret as a file gives it: the text itself, or where it is.
 #[derive(Clone, Deserialize)]
-#[serde(untagged, expecting = "a secret is a text, { env = \"NAME\" } or { file = \"/path\" }")]
+#[serde(
+    untagged,
+    expecting = "a secret is a text, { env = \"NAME\" } or { file = \"/path\" }"
+)]
 pub enum FileSecret {
     /// The secret itself.
     Text(String),
@@ -153,7 +156,9 @@ impl<S> Wanted<S> {
         let apps = self.apps.into_iter().enumerate();
         let channels = self.channels.into_iter().enumerate();
         Wanted {
-            apps: apps.map(|(i, app)| map_app(app, &format!("apps[{i}]"), &mut map)).collect(),
+            apps: apps
+                .map(|(i, app)| map_app(app, &format!("apps[{i}]"), &mut map))
+                .collect(),
             channels: channels
                 .map(|(i, channel)| map_channel(channel, &format!("channels[{i}]"), &mut map))
                 .collect(),
@@ -172,7 +177,10 @@ fn map_app<S, T>(app: App<S>, path: &str, map: &mut impl FnMut(&str, S) -> T) ->
         enabled: app.enabled,
         credentials: credentials
             .map(|(i, credential)| Credential {
-                secret: map(&format!("{path}.credentials[{i}].secret"), credential.secret),
+                secret: map(
+                    &format!("{path}.credentials[{i}].secret"),
+                    credential.secret,
+                ),
                 key_id: credential.key_id,
                 enabled: credential.enabled,
                 bearer: credential.bearer,
@@ -184,7 +192,11 @@ fn map_app<S, T>(app: App<S>, path: &str, map: &mut impl FnMut(&str, S) -> T) ->
     }
 }
 
-fn map_channel<S, T>(channel: Channel<S>, path: &str, map: &mut impl FnMut(&str, S) -> T) -> Channel<T> {
+fn map_channel<S, T>(
+    channel: Channel<S>,
+    path: &str,
+    map: &mut impl FnMut(&str, S) -> T,
+) -> Channel<T> {
     Channel {
         id: channel.id,
         vendor: channel.vendor,

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, ChannelId, Phone, Timestamp, vendor::{Blame, ReceiptStatus}};
+use crate::{
+    AttemptId, ChannelId, Phone, Timestamp,
+    vendor::{Blame, ReceiptStatus},
+};
 
 /// Payload of `raw_receipt`, on `receipts.raw`: one item of a vendor's report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

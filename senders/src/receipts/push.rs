@@ -198,6 +198,7 @@ fn raw_receipt(ready: &Ready, item: ReceiptItem, now: Timestamp) -> RawReceipt {
         part: item.part,
         parts: item.parts,
         status: item.status,
+        blame: Some(item.blame),
         code: item.code,
         segments: item.segments,
         vendor_at: item.vendor_at,

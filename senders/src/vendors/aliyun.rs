@@ -13,6 +13,7 @@ pub mod wire;
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
+use jixinda_runtime::secret::Secret;
 use jixinda_schemas::{
     Timestamp,
     vendor::{Blame, Disposition},
@@ -23,7 +24,6 @@ use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros};
 use super::{Account, endpoint, exchange::exchange};
 use crate::{
     Unusable, metrics,
-    secret::Secret,
     vendor::{
         Ack, Call, Item, ItemResult, Limits, Now, ParsedItem, RawBody, ReceiptError, SmsVendor,
         not_sent,

@@ -26,14 +26,24 @@ pub(super) struct Engine {
     watcher: JoinHandle<()>,
 }
 
-pub(super) fn start(file: Option<&Path>, config: &Config, handle: Handle) -> anyhow::Result<Engine> {
+pub(super) fn start(
+    file: Option<&Path>,
+    config: &Config,
+    handle: Handle,
+) -> anyhow::Result<Engine> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
     if let Some(file) = file {
         command.arg("--config").arg(file);
     }
-    command.args(["engine", "--child"]).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
-    let child = command.spawn().context("cannot start the ClickHouse engine")?;
+    command
+        .args(["engine", "--child"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    let child = command
+        .spawn()
+        .context("cannot start the ClickHouse engine")?;
     let (stop, stopped) = oneshot::channel();
     let listen = config.engine.listen;
     let watcher = tokio::spawn(async move {
@@ -51,13 +61,21 @@ impl Engine {
     pub(super) async fn stop(self) {
         drop(self.stop);
         if let Err(error) = self.watcher.await {
-            error!(error = &error as &dyn std::error::Error, "engine watcher ended badly");
+            error!(
+                error = &error as &dyn std::error::Error,
+                "engine watcher ended badly"
+            );
         }
     }
 }
 
 /// Keeps a child running until the other end of `stopped` goes.
-async fn watch(mut command: Command, mut child: Child, handle: Handle, mut stopped: oneshot::Receiver<()>) {
+async fn watch(
+    mut command: Command,
+    mut child: Child,
+    handle: Handle,
+    mut stopped: oneshot::Receiver<()>,
+) {
     // The engine is told to stop after all others, so it must not keep them from draining.
     let release = tokio::spawn(async move { handle.stopped().await });
     loop {
@@ -73,7 +91,10 @@ async fn watch(mut command: Command, mut child: Child, handle: Handle, mut stopp
         match command.spawn() {
             Ok(again) => child = again,
             Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "engine cannot be started");
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "engine cannot be started"
+                );
                 release.abort();
                 return;
             }
@@ -82,11 +103,17 @@ async fn watch(mut command: Command, mut child: Child, handle: Handle, mut stopp
     drop(child.stdin.take());
     match tokio::time::timeout(GRACE, child.wait()).await {
         Ok(Ok(status)) => info!(%status, "engine ended"),
-        Ok(Err(error)) => error!(error = &error as &dyn std::error::Error, "engine cannot be waited for"),
+        Ok(Err(error)) => error!(
+            error = &error as &dyn std::error::Error,
+            "engine cannot be waited for"
+        ),
         Err(_) => {
             warn!("engine did not end in time, killing it");
             if let Err(error) = child.kill().await {
-                error!(error = &error as &dyn std::error::Error, "engine cannot be killed");
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "engine cannot be killed"
+                );
             }
         }
     }

@@ -28,7 +28,7 @@ fn show(lines: Lines) -> Option<Status> {
 
 #[test]
 fn a_message_is_routed_then_sent_then_what_its_newest_outcome_says() {
-    let mut lines = || Lines { routings: vec![routing(1, 5, 100)], ..Lines::default() };
+    let lines = || Lines { routings: vec![routing(1, 5, 100)], ..Lines::default() };
     assert_eq!(show(Lines::default()), None);
     let routed = show(lines()).unwrap();
     assert_eq!((routed.status.as_str(), routed.recipient.as_str()), ("routed", "138****8000"));

@@ -98,14 +98,22 @@ fn committed(
 }
 
 /// First offset and end of a partition. A topic that was made a moment ago may not have told all brokers yet.
-fn watermarks(kafka: &Kafka, consumer: &BaseConsumer, (topic, partition): Place) -> Result<(i64, i64), Error> {
+fn watermarks(
+    kafka: &Kafka,
+    consumer: &BaseConsumer,
+    (topic, partition): Place,
+) -> Result<(i64, i64), Error> {
     let name = kafka.topic(topic);
     let began = Instant::now();
     loop {
         match consumer.fetch_watermarks(&name, partition, CALL) {
             Ok(marks) => return Ok(marks),
             Err(_) if began.elapsed() < SETTLE => std::thread::park_timeout(RETRY),
-            Err(e) => return Err(Error::client(format!("cannot read where {name} {partition} begins and ends"))(e)),
+            Err(e) => {
+                return Err(Error::client(format!(
+                    "cannot read where {name} {partition} begins and ends"
+                ))(e));
+            }
         }
     }
 }
@@ -145,7 +153,11 @@ pub(super) fn position(kafka: &Kafka, group: &Group) -> Result<Positioned, Error
 
 /// Offsets that are missing or lie outside their topic, one line for each topic of the group. `present` are the topics
 /// that are there with the right partitions; the others are reported elsewhere.
-pub(super) fn compare(kafka: &Kafka, group: &Group, present: &[Topic]) -> Result<Vec<Difference>, Error> {
+pub(super) fn compare(
+    kafka: &Kafka,
+    group: &Group,
+    present: &[Topic],
+) -> Result<Vec<Difference>, Error> {
     let consumer = client(kafka, &group.role)?;
     let name = kafka.group(&group.role);
     let mut missing: BTreeMap<Topic, Vec<i32>> = BTreeMap::new();

@@ -14,14 +14,21 @@ pub(super) const MIN_SECRET: usize = 16;
 /// 1 to 64 of `A-Z a-z 0-9 _ - .`.
 fn is_key_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
 pub(super) fn check(apps: &[App<Clear>], allowed: &Allowed<'_>, problems: &mut Problems) {
     // Key ids of apps that stay as they are.
     let mut owners: BTreeMap<String, String> = BTreeMap::new();
     if !allowed.prune {
-        for app in allowed.current.apps.values().filter(|old| apps.iter().all(|app| app.id != old.id)) {
+        for app in allowed
+            .current
+            .apps
+            .values()
+            .filter(|old| apps.iter().all(|app| app.id != old.id))
+        {
             let keys = app.credentials.iter().map(|c| c.key_id.clone());
             owners.extend(keys.map(|key| (key, format!("app `{}`, which is there,", app.id))));
         }
@@ -46,9 +53,16 @@ pub(super) fn check(apps: &[App<Clear>], allowed: &Allowed<'_>, problems: &mut P
         );
         for (n, credential) in app.credentials.iter().enumerate() {
             let path = format!("{path}.credentials[{n}]");
-            problems.require(is_key_id(&credential.key_id), &format!("{path}.key_id"), "1 to 64 of A-Z a-z 0-9 _ - .");
+            problems.require(
+                is_key_id(&credential.key_id),
+                &format!("{path}.key_id"),
+                "1 to 64 of A-Z a-z 0-9 _ - .",
+            );
             if let Some(owner) = owners.insert(credential.key_id.clone(), format!("apps[{i}]")) {
-                problems.add(format!("{path}.key_id"), format!("{owner} has `{}` too", credential.key_id));
+                problems.add(
+                    format!("{path}.key_id"),
+                    format!("{owner} has `{}` too", credential.key_id),
+                );
             }
             let secret = credential.secret.expose();
             problems.require(

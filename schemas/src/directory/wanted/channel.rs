@@ -20,7 +20,9 @@ const MAX_WEIGHT: u32 = 10_000;
 /// `+` and the first 1 to 15 digits of a number.
 fn is_prefix(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {
-        (1..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit())
+        (1..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|b| b.is_ascii_digit())
     })
 }
 
@@ -50,15 +52,32 @@ fn endpoint_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn check(channel: &Channel<Clear>, path: &str, allowed: &Allowed<'_>, problems: &mut Problems) {
+pub(super) fn check(
+    channel: &Channel<Clear>,
+    path: &str,
+    allowed: &Allowed<'_>,
+    problems: &mut Problems,
+) {
     let at = |field: &str| format!("{path}.{field}");
     problems.require(
         allowed.vendors.contains(&channel.vendor.as_str()),
         &at("vendor"),
-        format!("`{}` is not known; there are {}", channel.vendor, allowed.vendors.join(", ")),
+        format!(
+            "`{}` is not known; there are {}",
+            channel.vendor,
+            allowed.vendors.join(", ")
+        ),
     );
-    problems.require(channel.rate_per_second > 0, &at("rate_per_second"), "must be at least 1");
-    problems.require(channel.max_in_flight > 0, &at("max_in_flight"), "must be at least 1");
+    problems.require(
+        channel.rate_per_second > 0,
+        &at("rate_per_second"),
+        "must be at least 1",
+    );
+    problems.require(
+        channel.max_in_flight > 0,
+        &at("max_in_flight"),
+        "must be at least 1",
+    );
     problems.require(
         (100..=MAX_TIMEOUT_MS).contains(&channel.call_timeout_ms),
         &at("call_timeout_ms"),
@@ -70,13 +89,25 @@ pub(super) fn check(channel: &Channel<Clear>, path: &str, allowed: &Allowed<'_>,
         format!("1 to {MAX_WEIGHT}; to send nothing there, set mode = \"drained\""),
     );
     let lanes: BTreeSet<_> = channel.lanes.iter().collect();
-    problems.require(lanes.len() == channel.lanes.len(), &at("lanes"), "a lane stands there twice");
+    problems.require(
+        lanes.len() == channel.lanes.len(),
+        &at("lanes"),
+        "a lane stands there twice",
+    );
     for (i, prefix) in channel.prefixes.iter().enumerate() {
-        problems.require(is_prefix(prefix), &at(&format!("prefixes[{i}]")), "write it like +86");
+        problems.require(
+            is_prefix(prefix),
+            &at(&format!("prefixes[{i}]")),
+            "write it like +86",
+        );
     }
     check_prices(&channel.prices, &at("prices"), problems);
     if let Some(url) = &channel.endpoint {
-        let fault = if url.contains("://") { endpoint_fault(url) } else { Some("write https://host") };
+        let fault = if url.contains("://") {
+            endpoint_fault(url)
+        } else {
+            Some("write https://host")
+        };
         if let Some(fault) = fault {
             problems.add(at("endpoint"), fault);
         }
@@ -84,7 +115,11 @@ pub(super) fn check(channel: &Channel<Clear>, path: &str, allowed: &Allowed<'_>,
     problems.require(
         allowed.pools.contains(&channel.pool),
         &at("pool"),
-        format!("no sender pool `{}`; there are {}", channel.pool, allowed.pools.join(", ")),
+        format!(
+            "no sender pool `{}`; there are {}",
+            channel.pool,
+            allowed.pools.join(", ")
+        ),
     );
     for (name, secret) in &channel.secrets {
         let path = at(&format!("secrets.{name}"));
@@ -98,7 +133,9 @@ pub(super) fn check(channel: &Channel<Clear>, path: &str, allowed: &Allowed<'_>,
     }
     if let Some(token) = &channel.receipt_token {
         let token = token.expose();
-        let plain = token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'));
+        let plain = token
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'));
         problems.require(
             (MIN_SECRET..=200).contains(&token.len()) && plain,
             &at("receipt_token"),

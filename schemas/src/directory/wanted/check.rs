@@ -28,7 +28,10 @@ pub(super) struct Problems(pub(super) Vec<Problem>);
 
 impl Problems {
     pub(super) fn add(&mut self, path: impl Into<String>, what: impl Into<String>) {
-        self.0.push(Problem { path: path.into(), what: what.into() });
+        self.0.push(Problem {
+            path: path.into(),
+            what: what.into(),
+        });
     }
 
     pub(super) fn require(&mut self, good: bool, path: &str, what: impl Into<String>) {
@@ -41,7 +44,10 @@ impl Problems {
         let mut seen = BTreeMap::new();
         for (i, id) in ids.enumerate() {
             if let Some(first) = seen.insert(id.to_owned(), i) {
-                self.add(format!("{list}[{i}].id"), format!("`{id}` stands at {list}[{first}] already"));
+                self.add(
+                    format!("{list}[{i}].id"),
+                    format!("`{id}` stands at {list}[{first}] already"),
+                );
             }
         }
     }
@@ -56,15 +62,35 @@ pub(super) struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn after(wanted: &'a Wanted<Clear>, allowed: &Allowed<'a>) -> Self {
-        let mut known = Self { apps: BTreeSet::new(), channels: BTreeSet::new(), signatures: BTreeMap::new() };
+        let mut known = Self {
+            apps: BTreeSet::new(),
+            channels: BTreeSet::new(),
+            signatures: BTreeMap::new(),
+        };
         if !allowed.prune {
-            known.apps.extend(allowed.current.apps.keys().map(|id| id.as_str()));
-            known.channels.extend(allowed.current.channels.keys().map(|id| id.as_str()));
-            known.signatures.extend(allowed.current.signatures.iter().map(|(id, s)| (id.as_str(), &**s)));
+            known
+                .apps
+                .extend(allowed.current.apps.keys().map(|id| id.as_str()));
+            known
+                .channels
+                .extend(allowed.current.channels.keys().map(|id| id.as_str()));
+            known.signatures.extend(
+                allowed
+                    .current
+                    .signatures
+                    .iter()
+                    .map(|(id, s)| (id.as_str(), &**s)),
+            );
         }
-        known.apps.extend(wanted.apps.iter().map(|app| app.id.as_str()));
-        known.channels.extend(wanted.channels.iter().map(|channel| channel.id.as_str()));
-        known.signatures.extend(wanted.signatures.iter().map(|s| (s.id.as_str(), s)));
+        known
+            .apps
+            .extend(wanted.apps.iter().map(|app| app.id.as_str()));
+        known
+            .channels
+            .extend(wanted.channels.iter().map(|channel| channel.id.as_str()));
+        known
+            .signatures
+            .extend(wanted.signatures.iter().map(|s| (s.id.as_str(), s)));
         known
     }
 }
@@ -76,7 +102,10 @@ pub fn check(wanted: &Wanted<Clear>, allowed: &Allowed<'_>) -> Vec<Problem> {
     let known = Known::after(wanted, allowed);
     problems.unique("apps", wanted.apps.iter().map(|e| e.id.as_str()));
     problems.unique("channels", wanted.channels.iter().map(|e| e.id.as_str()));
-    problems.unique("signatures", wanted.signatures.iter().map(|e| e.id.as_str()));
+    problems.unique(
+        "signatures",
+        wanted.signatures.iter().map(|e| e.id.as_str()),
+    );
     problems.unique("templates", wanted.templates.iter().map(|e| e.id.as_str()));
     app::check(&wanted.apps, allowed, &mut problems);
     for (i, entity) in wanted.channels.iter().enumerate() {
@@ -95,10 +124,17 @@ pub fn check(wanted: &Wanted<Clear>, allowed: &Allowed<'_>) -> Vec<Problem> {
 
 fn check_signature(signature: &Signature, path: &str, known: &Known<'_>, problems: &mut Problems) {
     if let Some(app) = &signature.app {
-        problems.require(known.apps.contains(app.as_str()), &format!("{path}.app"), format!("no app `{app}`"));
+        problems.require(
+            known.apps.contains(app.as_str()),
+            &format!("{path}.app"),
+            format!("no app `{app}`"),
+        );
     }
     let chars = signature.text.chars().count();
-    let clean = !signature.text.chars().any(|c| c.is_control() || matches!(c, '【' | '】' | '[' | ']'));
+    let clean = !signature
+        .text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '【' | '】' | '[' | ']'));
     problems.require(
         (1..=30).contains(&chars) && clean && signature.text.trim() == signature.text,
         &format!("{path}.text"),
@@ -106,8 +142,16 @@ fn check_signature(signature: &Signature, path: &str, known: &Known<'_>, problem
     );
     for (channel, on) in &signature.channels {
         let path = format!("{path}.channels.{channel}");
-        problems.require(known.channels.contains(channel.as_str()), &path, format!("no channel `{channel}`"));
-        problems.require(on.code.as_deref() != Some(""), &format!("{path}.code"), "is empty; leave it out");
+        problems.require(
+            known.channels.contains(channel.as_str()),
+            &path,
+            format!("no channel `{channel}`"),
+        );
+        problems.require(
+            on.code.as_deref() != Some(""),
+            &format!("{path}.code"),
+            "is empty; leave it out",
+        );
     }
 }
 
@@ -131,13 +175,25 @@ fn check_template(template: &Template, path: &str, known: &Known<'_>, problems: 
             &format!("{path}.name"),
             format!("`{}` is declared twice", variable.name),
         );
-        problems.require(variable.max_length > 0, &format!("{path}.max_length"), "must be at least 1");
+        problems.require(
+            variable.max_length > 0,
+            &format!("{path}.max_length"),
+            "must be at least 1",
+        );
     }
     check_body(template, &format!("{path}.body"), &declared, problems);
     for (channel, on) in &template.channels {
         let path = format!("{path}.channels.{channel}");
-        problems.require(known.channels.contains(channel.as_str()), &path, format!("no channel `{channel}`"));
-        problems.require(on.code.as_deref() != Some(""), &format!("{path}.code"), "is empty; leave it out");
+        problems.require(
+            known.channels.contains(channel.as_str()),
+            &path,
+            format!("no channel `{channel}`"),
+        );
+        problems.require(
+            on.code.as_deref() != Some(""),
+            &format!("{path}.code"),
+            "is empty; leave it out",
+        );
         let full_text = matches!(on.form, Form::FullText);
         problems.require(
             full_text || on.code.is_some(),
@@ -148,11 +204,19 @@ fn check_template(template: &Template, path: &str, known: &Known<'_>, problems: 
     }
 }
 
-fn check_use_of_signature(template: &Template, path: &str, known: &Known<'_>, problems: &mut Problems) {
+fn check_use_of_signature(
+    template: &Template,
+    path: &str,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) {
     match known.signatures.get(template.signature.as_str()) {
         None => problems.add(path, format!("no signature `{}`", template.signature)),
         Some(signature) => problems.require(
-            signature.app.as_ref().is_none_or(|app| *app == template.app),
+            signature
+                .app
+                .as_ref()
+                .is_none_or(|app| *app == template.app),
             path,
             format!("`{}` belongs to another app", template.signature),
         ),
@@ -178,7 +242,10 @@ fn check_body(template: &Template, path: &str, declared: &BTreeSet<&str>, proble
         })
         .collect();
     for name in used.difference(declared) {
-        problems.add(path, format!("uses `{{{name}}}`, which is not among the variables"));
+        problems.add(
+            path,
+            format!("uses `{{{name}}}`, which is not among the variables"),
+        );
     }
     for name in declared.difference(&used) {
         problems.add(path, format!("does not use the declared variable `{name}`"));
@@ -192,13 +259,21 @@ fn check_form(form: &Form, path: &str, declared: &BTreeSet<&str>, problems: &mut
             for target in names.values() {
                 let path = format!("{path}.names");
                 problems.require(!target.is_empty(), &path, "a vendor's name is empty");
-                problems.require(targets.insert(target), &path, format!("two variables go to `{target}`"));
+                problems.require(
+                    targets.insert(target),
+                    &path,
+                    format!("two variables go to `{target}`"),
+                );
             }
             (names.keys().collect(), "names")
         }
         Form::Positional { order } => (order.iter().collect(), "order"),
         Form::Separated { order, separator } => {
-            problems.require(!separator.is_empty(), &format!("{path}.separator"), "is empty");
+            problems.require(
+                !separator.is_empty(),
+                &format!("{path}.separator"),
+                "is empty",
+            );
             (order.iter().collect(), "order")
         }
         Form::FullText => return,
@@ -213,7 +288,12 @@ fn check_form(form: &Form, path: &str, declared: &BTreeSet<&str>, problems: &mut
 }
 
 /// Templates that the file does not name, but whose signature it takes away from their app.
-fn check_remaining(wanted: &Wanted<Clear>, allowed: &Allowed<'_>, known: &Known<'_>, problems: &mut Problems) {
+fn check_remaining(
+    wanted: &Wanted<Clear>,
+    allowed: &Allowed<'_>,
+    known: &Known<'_>,
+    problems: &mut Problems,
+) {
     if allowed.prune {
         return;
     }
@@ -227,7 +307,12 @@ fn check_remaining(wanted: &Wanted<Clear>, allowed: &Allowed<'_>, known: &Known<
         .collect();
     others.sort_by(|a, b| a.id.cmp(&b.id));
     for template in others {
-        check_use_of_signature(template, &format!("template `{}`, which is there", template.id), known, problems);
+        check_use_of_signature(
+            template,
+            &format!("template `{}`, which is there", template.id),
+            known,
+            problems,
+        );
     }
 }
 
@@ -235,7 +320,11 @@ fn check_suppressions(wanted: &Wanted<Clear>, known: &Known<'_>, problems: &mut 
     for (i, entry) in wanted.suppressions.iter().enumerate() {
         let path = format!("suppressions[{i}]");
         if let Some(app) = &entry.app {
-            problems.require(known.apps.contains(app.as_str()), &format!("{path}.app"), format!("no app `{app}`"));
+            problems.require(
+                known.apps.contains(app.as_str()),
+                &format!("{path}.app"),
+                format!("no app `{app}`"),
+            );
         }
         problems.require(
             entry.note.chars().count() <= 200 && !entry.note.chars().any(char::is_control),

@@ -97,18 +97,31 @@ pub fn plan(
     });
     let signatures = wanted.signatures.into_iter().map(Entity::Signature);
     let templates = wanted.templates.into_iter().map(Entity::Template);
-    after.extend(apps.chain(channels).chain(signatures).chain(templates).map(|e| (e.key(), e)));
+    after.extend(
+        apps.chain(channels)
+            .chain(signatures)
+            .chain(templates)
+            .map(|e| (e.key(), e)),
+    );
 
     let mut before = current.entities();
     let mut plan = Plan::default();
     for (key, entity) in after {
         let old = before.remove(&key);
         if old.as_ref() != Some(&entity) {
-            plan.entities.push(EntityChange { key, before: old, after: Some(entity) });
+            plan.entities.push(EntityChange {
+                key,
+                before: old,
+                after: Some(entity),
+            });
         }
     }
     if prune {
-        let gone = before.into_iter().map(|(key, old)| EntityChange { key, before: Some(old), after: None });
+        let gone = before.into_iter().map(|(key, old)| EntityChange {
+            key,
+            before: Some(old),
+            after: None,
+        });
         plan.entities.extend(gone);
     }
 
@@ -121,14 +134,27 @@ pub fn plan(
         }
     }
     if prune {
-        let gone = suppressions.keys().filter(|phone| !lists.contains_key(phone)).cloned().collect::<Vec<_>>();
-        lists.extend(gone.into_iter().map(|phone| (phone, Suppressions::default())));
+        let gone = suppressions
+            .keys()
+            .filter(|phone| !lists.contains_key(phone))
+            .cloned()
+            .collect::<Vec<_>>();
+        lists.extend(
+            gone.into_iter()
+                .map(|phone| (phone, Suppressions::default())),
+        );
     }
     for (phone, list) in lists {
         let old = suppressions.get(&phone);
         let list = Some(list).filter(|list| !list.entries.is_empty());
         if old != list.as_ref() {
-            plan.suppressions.push((phone, Change { before: old.cloned(), after: list }));
+            plan.suppressions.push((
+                phone,
+                Change {
+                    before: old.cloned(),
+                    after: list,
+                },
+            ));
         }
     }
     plan
@@ -136,7 +162,13 @@ pub fn plan(
 
 fn keep_or_seal(key: &PlatformKey, place: &str, secret: &Clear, old: Option<&Sealed>) -> Sealed {
     match old {
-        Some(old) if key.open(place, old).is_ok_and(|open| open == secret.expose()) => old.clone(),
+        Some(old)
+            if key
+                .open(place, old)
+                .is_ok_and(|open| open == secret.expose()) =>
+        {
+            old.clone()
+        }
         _ => key.seal(place, secret.expose()),
     }
 }
@@ -149,7 +181,12 @@ fn seal_app(app: App<Clear>, old: Option<&App>, key: &PlatformKey) -> App {
         // The secrets come in the order of the credentials.
         let key_id = next.next().map_or("", String::as_str);
         let old = old.and_then(|app| app.credentials.iter().find(|c| c.key_id == key_id));
-        keep_or_seal(key, &credential_place(&id, key_id), &secret, old.map(|c| &c.secret))
+        keep_or_seal(
+            key,
+            &credential_place(&id, key_id),
+            &secret,
+            old.map(|c| &c.secret),
+        )
     })
 }
 
@@ -178,7 +215,10 @@ pub fn redacted(entity: &Entity) -> Value {
     if let Some(secrets) = value.get_mut("secrets").and_then(Value::as_object_mut) {
         secrets.values_mut().for_each(|secret| *secret = hidden());
     }
-    if let Some(token) = value.get_mut("receipt_token").filter(|token| !token.is_null()) {
+    if let Some(token) = value
+        .get_mut("receipt_token")
+        .filter(|token| !token.is_null())
+    {
         *token = hidden();
     }
     value
@@ -196,7 +236,8 @@ fn fields(before: &Entity, after: &Entity) -> String {
         }
         let sep = if out.is_empty() { "" } else { ", " };
         let (old, new) = (&before[name], &after[name]);
-        let short = |v: &Value| !v.is_array() && !v.is_object() && v.to_string().chars().count() <= 40;
+        let short =
+            |v: &Value| !v.is_array() && !v.is_object() && v.to_string().chars().count() <= 40;
         // Writing to a text cannot fail.
         let _ = if old == new {
             write!(out, "{sep}{name} (secret)")

@@ -1,0 +1,193 @@
+use jixinda_schemas::{
+    AttemptId,
+    event::{AttemptResult, NotStartedCause},
+    template::Content,
+};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const SOURCE: Topic = Topic::DispatchOtp;
+
+fn at(seconds: u64) -> Duration {
+    SECOND * seconds as u32
+}
+
+fn order(id: MessageId, n: u16) -> Order {
+    Order {
+        routed: Routed {
+            n,
+            attempt_id: AttemptId::new(id, n),
+            request: Position {
+                topic: Topic::RequestsOtp,
+                partition: 0,
+                offset: 1,
+            },
+            lane: Lane::Otp,
+            recipient: "+8613800138000".parse().unwrap(),
+            channel: "a".parse().unwrap(),
+            vendor: "aliyun".into(),
+            pool: "default".into(),
+            template: "login".parse().unwrap(),
+            signature: "acme".parse().unwrap(),
+            sign_name: "ACME".into(),
+            content: Content::FullText { text: "x".into() },
+            text: "x".into(),
+            segments: 1,
+            price_micros: 0,
+            not_after: Timestamp(1),
+            directory_offset: 0,
+            health_offset: 0,
+            seed: 0,
+            decided_at: Timestamp(0),
+            considered: Vec::new(),
+        },
+        message_id: id,
+        app_id: None,
+        traceparent: None,
+        position: Position {
+            topic: SOURCE,
+            partition: 0,
+            offset: 1,
+        },
+    }
+}
+
+fn started(id: MessageId, call: u64) -> AttemptStarted {
+    AttemptStarted {
+        n: 1,
+        attempt_id: AttemptId::new(id, 1),
+        lane: Lane::Otp,
+        recipient: "+8613800138000".parse().unwrap(),
+        channel: "a".parse().unwrap(),
+        vendor: "aliyun".into(),
+        call_id: CallId(call),
+        started_at: Timestamp(0),
+    }
+}
+
+fn given_back(id: MessageId) -> AttemptNotStarted {
+    AttemptNotStarted {
+        n: 1,
+        attempt_id: AttemptId::new(id, 1),
+        lane: Lane::Otp,
+        channel: "a".parse().unwrap(),
+        cause: NotStartedCause::Withdrawn,
+        retry_after_ms: None,
+    }
+}
+
+fn finished(id: MessageId, call: u64) -> AttemptFinished {
+    AttemptFinished {
+        n: 1,
+        attempt_id: AttemptId::new(id, 1),
+        lane: Lane::Otp,
+        recipient: "+8613800138000".parse().unwrap(),
+        channel: "a".parse().unwrap(),
+        call_id: CallId(call),
+        result: AttemptResult::NotCalled,
+        submitted_at: None,
+        elapsed_ms: None,
+    }
+}
+
+fn with_routing() -> (Claims, MessageId) {
+    let (mut c, id) = (Claims::default(), MessageId::random());
+    c.caught_up();
+    c.routed(SOURCE, 1, order(id, 1), at(0));
+    (c, id)
+}
+
+fn read_start(c: &mut Claims, offset: i64, id: MessageId, call: u64, now: Duration) {
+    c.started(
+        (offset, Timestamp(offset)),
+        id,
+        None,
+        started(id, call),
+        now,
+    );
+}
+
+#[test]
+fn our_first_claim_wins_and_is_called_once() {
+    let (mut c, id) = with_routing();
+    assert!(c.is_free(&(id, 1)));
+    c.claimed((id, 1), CallId(7), at(0));
+    assert!(!c.is_free(&(id, 1)));
+    read_start(&mut c, 5, id, 7, at(1));
+    assert!(matches!(c.next_won(at(1)), Some(Won::Call(_, CallId(7)))));
+    assert!(c.next_won(at(1)).is_none());
+    assert_eq!(c.floors()[&Topic::Attempts], 5);
+    c.finished(6, id, &finished(id, 7));
+    assert!(c.floors().is_empty());
+}
+
+#[test]
+fn a_claim_read_back_too_late_is_not_called() {
+    let (mut c, id) = with_routing();
+    c.claimed((id, 1), CallId(7), at(0));
+    read_start(&mut c, 5, id, 7, at(5));
+    assert!(matches!(c.next_won(at(5)), Some(Won::TooOld(..))));
+}
+
+#[test]
+fn a_claim_that_another_beat_is_never_called() {
+    let (mut c, id) = with_routing();
+    c.claimed((id, 1), CallId(7), at(0));
+    read_start(&mut c, 5, id, 8, at(0));
+    read_start(&mut c, 6, id, 7, at(0));
+    assert!(c.next_won(at(0)).is_none());
+    assert_eq!(c.lost.len(), 1);
+
+    let (mut c, id) = with_routing();
+    c.claimed((id, 1), CallId(7), at(0));
+    c.not_started((5, Timestamp(5)), id, &given_back(id));
+    read_start(&mut c, 6, id, 7, at(0));
+    assert!(c.next_won(at(0)).is_none());
+    assert_eq!(c.lost.len(), 1);
+}
+
+#[test]
+fn a_withdrawal_read_before_its_routing_is_not_forgotten() {
+    let (mut c, id) = (Claims::default(), MessageId::random());
+    c.caught_up();
+    c.not_started((5, Timestamp(50)), id, &given_back(id));
+    c.read_to(Lane::Otp, Timestamp(50));
+    c.sweep();
+    assert_eq!(c.floors()[&Topic::Attempts], 5);
+    c.routed(SOURCE, 1, order(id, 1), at(0));
+    assert!(!c.is_free(&(id, 1)) && c.ready[0].is_empty());
+    assert!(c.floors().is_empty());
+}
+
+#[test]
+fn a_claim_of_settled_work_does_not_hold_the_floor_for_good() {
+    let (mut c, id) = (Claims::default(), MessageId::random());
+    c.caught_up();
+    read_start(&mut c, 5, id, 7, at(0));
+    assert!(!c.floors().is_empty());
+    c.read_to(Lane::Otp, Timestamp(6));
+    c.sweep();
+    assert!(c.floors().is_empty());
+}
+
+#[test]
+fn a_foreign_claim_without_a_result_is_abandoned_after_the_longest_call() {
+    let (mut c, id) = (Claims::default(), MessageId::random());
+    c.routed(SOURCE, 1, order(id, 1), at(0));
+    read_start(&mut c, 5, id, 7, at(0));
+    c.caught_up();
+    assert!(c.abandoned(at(14), at(10)).is_empty());
+    assert_eq!(c.abandoned(at(15), at(10)).len(), 1);
+    assert!(c.abandoned(at(99), at(10)).is_empty());
+    c.finished(6, id, &finished(id, 7));
+    assert!(c.floors().is_empty());
+}
+
+#[test]
+fn a_result_of_a_losing_claim_settles_nothing() {
+    let (mut c, id) = with_routing();
+    read_start(&mut c, 5, id, 7, at(0));
+    c.finished(6, id, &finished(id, 8));
+    assert!(!c.floors().is_empty());
+}
