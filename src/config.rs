@@ -25,6 +25,8 @@ pub const DEFAULTS: &str = concat!(
     "\n",
     include_str!("../router/src/config.default.toml"),
     "\n",
+    include_str!("../senders/src/config.default.toml"),
+    "\n",
     include_str!("../analytics/src/config.default.toml"),
     "\n",
     include_str!("config/engine.default.toml"),
@@ -42,6 +44,7 @@ pub struct Config {
     pub run: Run,
     pub ingest: jixinda_ingest::Config,
     pub router: jixinda_router::Config,
+    pub senders: jixinda_senders::Config,
     pub analytics: jixinda_analytics::Config,
     pub engine: jixinda_analytics::engine::Config,
 }
@@ -146,6 +149,10 @@ impl Config {
                 Err(jixinda_analytics::Error::Config(what)) => vec![format!("analytics: {what}")],
                 Err(other) => vec![format!("analytics: {other}")],
             },
+            Role::Senders if !self.topics.pools.contains(&self.senders.pool) => {
+                let pool = &self.senders.pool;
+                vec![format!("senders.pool: `{pool}` is not among topics.pools")]
+            }
             Role::Router | Role::Senders => Vec::new(),
         }
     }

@@ -50,7 +50,7 @@ impl Role {
         match self {
             Self::Ingest => Vec::new(),
             Self::Router => jixinda_router::READS.to_vec(),
-            Self::Senders => [&DISPATCH[..], &[Topic::Attempts]].concat(),
+            Self::Senders => jixinda_senders::READS.to_vec(),
             Self::Analytics => {
                 let facts = [
                     Topic::Attempts,

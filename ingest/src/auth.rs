@@ -202,7 +202,7 @@ fn held_by(index: &Index, token: &str) -> Result<Arc<Key>, Refusal> {
     let mut found = None;
     for (at, _) in token.match_indices('.').take_while(|(at, _)| *at <= 64) {
         if let Some(key) = index.get(&token[..at]).filter(|key| key.bearer)
-            && bool::from(key.secret.as_bytes().ct_eq(token[at + 1..].as_bytes()))
+            && bool::from(key.secret.as_bytes().ct_eq(&token.as_bytes()[at + 1..]))
         {
             found = Some(Arc::clone(key));
         }

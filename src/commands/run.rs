@@ -106,9 +106,9 @@ async fn serve(
 async fn start(config: &Config, roles: &[Role], lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let kafka = config.kafka()?;
     for role in roles {
-        let groups = role.groups(&config.topics.pools);
-        // A senders process serves one pool; the others' offsets are not its concern, but cost only a look.
-        admin::verify_ready(&kafka, &role.topics(), groups.first())
+        // A senders process serves one pool; the groups of the others are not its concern.
+        let pool = std::slice::from_ref(&config.senders.pool);
+        admin::verify_ready(&kafka, &role.topics(), role.groups(pool).first())
             .await
             .with_context(|| format!("{} cannot start", role.as_str()))?;
     }
@@ -166,7 +166,20 @@ async fn start_role(role: Role, parts: &Parts<'_>) -> anyhow::Result<()> {
                 service.run(parts.lifecycle.component(role.as_str()), health),
             );
         }
-        Role::Senders => bail!("this build does not have it yet"),
+        Role::Senders => {
+            let deps = jixinda_senders::Deps {
+                kafka: parts.kafka.clone(),
+                directory: parts.directory.clone(),
+                key: parts.config.platform_key()?,
+                clock: SystemClock::shared(),
+            };
+            let service = jixinda_senders::Service::new(parts.config.senders.clone(), deps);
+            let receipts = parts.lifecycle.component("receipts");
+            spawn(
+                role,
+                service.run(parts.lifecycle.component(role.as_str()), receipts),
+            );
+        }
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! The role as a whole: a Kafka double in front, the real engine behind.
 
 #[path = "engine/child.rs"]
-#[allow(dead_code, reason = "shared with the tests of the engine")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "shared with the tests of the engine, where it is private")]
 mod child;
 mod events;
 mod world;
 
-use jixinda_analytics::{ddl, queries};
-use jixinda_schemas::{Timestamp, Topic};
+use clickhouse::{RowOwned, RowWrite};
+use jixinda_analytics::{
+    ddl, queries,
+    rows::{Place, Rows, Table},
+};
+use jixinda_schemas::{Timestamp, Topic, codec::decode, seal::PlatformKey};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -77,6 +81,41 @@ async fn a_batch_of_unknown_fate_is_sent_again_and_only_what_is_missing_is_added
     world.settle(Topic::Attempts, end + 1).await;
     world.eventually_rows(1).await;
     run.stop().await;
+}
+
+#[tokio::test]
+async fn every_row_fits_its_table_by_name_and_type() {
+    let engine = Engine::start().await;
+    ddl::apply(&world::config(&engine.url), Uuid::now_v7()).await.unwrap();
+    let key = PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    // The client compares each row with the table when told to.
+    let client = engine.crate_client().with_database("jx").with_validation(true);
+    for record in events::life(0).1 {
+        let mut rows = Rows::new(Table::of(record.topic).unwrap());
+        let Ok(event) = decode(None, record.value.as_deref().unwrap()) else { continue };
+        let place = Place { topic: record.topic, partition: 0, offset: 1, at: Timestamp(events::START) };
+        if rows.add(&event, place, &key).is_err() {
+            continue;
+        }
+        match &rows {
+            Rows::Routings(list) => insert(&client, "routings", list).await,
+            Rows::Attempts(list) => insert(&client, "attempts", list).await,
+            Rows::Receipts(list) => insert(&client, "receipts", list).await,
+            Rows::Outcomes(list) => insert(&client, "outcomes", list).await,
+            Rows::DeadLetters(list) => insert(&client, "dead_letters", list).await,
+        }
+    }
+    for table in Table::ALL {
+        assert_ne!(engine.sql(&format!("SELECT count() FROM jx.{}", table.name())).await, "0\n", "{}", table.name());
+    }
+}
+
+async fn insert<R: RowOwned + RowWrite>(client: &clickhouse::Client, table: &str, rows: &[R]) {
+    let mut insert = client.insert::<R>(table).await.unwrap();
+    for row in rows {
+        insert.write(row).await.unwrap();
+    }
+    insert.end().await.unwrap();
 }
 
 #[tokio::test]

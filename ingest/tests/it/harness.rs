@@ -32,7 +32,7 @@ pub(crate) struct Harness {
     pub(crate) address: SocketAddr,
     pub(crate) scheme: &'static str,
     pub(crate) lifecycle: Lifecycle,
-    pub(crate) task: tokio::task::JoinHandle<Result<(), jixinda_ingest::Error>>,
+    task: Option<tokio::task::JoinHandle<Result<(), jixinda_ingest::Error>>>,
     client: reqwest::Client,
 }
 
@@ -154,7 +154,7 @@ impl Harness {
         let service = Service::new(config, deps).await.unwrap();
         let address = service.address();
         let lifecycle = Lifecycle::default();
-        let task = tokio::spawn(service.run(lifecycle.component("ingest")));
+        let task = Some(tokio::spawn(service.run(lifecycle.component("ingest"))));
         let client = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().unwrap();
         Self { broker, address, scheme, lifecycle, task, client }
     }
@@ -198,9 +198,23 @@ impl Harness {
         [Topic::RequestsOtp, Topic::RequestsNotice, Topic::RequestsMarketing].map(|t| self.records(t).len()).iter().sum()
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.lifecycle.stop();
-        tokio::time::timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap().unwrap();
+        let task = self.task.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Drop for Harness {
+    /// A producer that outlives its broker takes a second to end, so the service ends first.
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+        if let Some(task) = self.task.take()
+            && !std::thread::panicking()
+        {
+            let ended = tokio::time::timeout(Duration::from_secs(10), task);
+            let _ended = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(ended));
+        }
     }
 }
 

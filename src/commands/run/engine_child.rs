@@ -50,8 +50,7 @@ pub(super) fn start(
         // Readiness is the analytics role's affair: it knows whether its database answers.
         handle.ready();
         info!(%listen, "engine started");
-        let held = handle;
-        watch(command, child, held, stopped).await;
+        watch(command, child, handle, stopped).await;
     });
     Ok(Engine { stop, watcher })
 }
@@ -78,6 +77,8 @@ async fn watch(
 ) {
     // The engine is told to stop after all others, so it must not keep them from draining.
     let release = tokio::spawn(async move { handle.stopped().await });
+    // `wait` would close the child's input, which tells it to end.
+    let mut input = child.stdin.take();
     loop {
         let ended = tokio::select! {
             ended = child.wait() => ended,
@@ -89,7 +90,10 @@ async fn watch(
             _ = &mut stopped => return,
         }
         match command.spawn() {
-            Ok(again) => child = again,
+            Ok(again) => {
+                child = again;
+                input = child.stdin.take();
+            }
             Err(error) => {
                 error!(
                     error = &error as &dyn std::error::Error,
@@ -100,7 +104,7 @@ async fn watch(
             }
         }
     }
-    drop(child.stdin.take());
+    drop(input);
     match tokio::time::timeout(GRACE, child.wait()).await {
         Ok(Ok(status)) => info!(%status, "engine ended"),
         Ok(Err(error)) => error!(

@@ -155,10 +155,11 @@ impl World {
     fn commit_at(&self, topic: Topic, (partition, offset): (i32, i64), metadata: &str) {
         let mut list = TopicPartitionList::new();
         let name = self.kafka.topic(topic);
-        let mut element = list.add_partition(&name, partition);
-        element.set_offset(Offset::Offset(offset)).unwrap();
-        element.set_metadata(metadata);
-        drop(element);
+        {
+            let mut element = list.add_partition(&name, partition);
+            element.set_offset(Offset::Offset(offset)).unwrap();
+            element.set_metadata(metadata);
+        }
         self.group().commit(&list, CommitMode::Sync).unwrap();
     }
 

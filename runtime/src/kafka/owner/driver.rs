@@ -367,7 +367,7 @@ impl<R: Role> Driver<R> {
                 Phase::Opening { left: 0 } => {
                     let mut ends = HashMap::new();
                     for topic in &self.spec.reads {
-                        match self.member.end(*topic, number) {
+                        match self.out.end(*topic, number) {
                             Ok(end) => drop(ends.insert(*topic, end)),
                             Err(e) => warn!(
                                 role = self.spec.role,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jixinda_schemas::Topic;
 use rdkafka::{
     ClientContext, Message,
     error::{KafkaError, RDKafkaErrorCode},
@@ -166,6 +167,16 @@ impl Outbox {
             }
         }
         delivered
+    }
+
+    /// End of a partition. Asked over the producer's connection: the consumer's waits behind its fetches.
+    pub(super) fn end(&self, topic: Topic, partition: i32) -> Result<i64, Error> {
+        let name = self.kafka.topic(topic);
+        self.producer
+            .client()
+            .fetch_watermarks(&name, partition, Duration::from_secs(2))
+            .map(|(_, high)| high)
+            .map_err(Error::client(format!("cannot read the end of {name}")))
     }
 
     /// Writes a fact again that was not acknowledged.
