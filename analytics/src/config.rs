@@ -54,7 +54,10 @@ impl Config {
     pub fn check(&self) -> Result<(), Error> {
         let wrong = |text: &str| Err(Error::Config(text.to_owned()));
         let name = |text: &str, more: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
         };
         if self.token.is_empty() {
             return wrong("token is empty; give ingest and analytics the same random text");
@@ -71,7 +74,9 @@ impl Config {
         if !(1..=1_000_000).contains(&self.batch_rows) || self.held_rows < self.batch_rows {
             return wrong("batch_rows must be 1 to 1000000, and held_rows no less");
         }
-        if self.batch_interval < Duration::from_millis(10) || self.batch_interval > Duration::from_secs(30) {
+        if self.batch_interval < Duration::from_millis(10)
+            || self.batch_interval > Duration::from_secs(30)
+        {
             return wrong("batch_interval must be 10ms to 30s");
         }
         if self.inserts_at_once == 0 || self.retention_days == 0 {
@@ -108,7 +113,9 @@ mod tests {
 
     #[test]
     fn the_defaults_are_usable_once_there_is_a_token() {
-        let mut config = jixinda_runtime::config::load::<File>(DEFAULTS, None).unwrap().analytics;
+        let mut config = jixinda_runtime::config::load::<File>(DEFAULTS, None)
+            .unwrap()
+            .analytics;
         assert!(config.check().unwrap_err().to_string().contains("token"));
         config.token = Secret::new("x");
         config.check().unwrap();

@@ -40,19 +40,26 @@ pub struct Server {
 /// A transient one when ClickHouse does not answer; [`Error::Schema`] when the database is refused.
 pub async fn apply(config: &Config, log_id: Uuid) -> Result<Server, Error> {
     let server = config.client().with_database("default");
-    let create = server.query("CREATE DATABASE IF NOT EXISTS ?").bind(Identifier(&config.database));
+    let create = server
+        .query("CREATE DATABASE IF NOT EXISTS ?")
+        .bind(Identifier(&config.database));
     limited("creating the database", create.execute()).await?;
     let client = config.client();
     for sql in TABLES {
-        let sql = sql.replace("{{zone}}", &config.zone).replace("{{retention_days}}", &config.retention_days.to_string());
+        let sql = sql
+            .replace("{{zone}}", &config.zone)
+            .replace("{{retention_days}}", &config.retention_days.to_string());
         limited("creating a table", client.query_raw(&sql).execute()).await?;
     }
     check_windows(&client, &config.database).await?;
     check_meta(&client, config, log_id).await?;
-    let known = client.query_raw("SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'");
+    let known =
+        client.query_raw("SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'");
     let known: u64 = limited("reading the settings", known.fetch_one()).await?;
     info!(database = config.database, "analytics tables ready");
-    Ok(Server { has_deduplicate_insert: known > 0 })
+    Ok(Server {
+        has_deduplicate_insert: known > 0,
+    })
 }
 
 async fn limited<T>(
@@ -73,9 +80,16 @@ struct Table {
 }
 
 async fn check_windows(client: &Client, database: &str) -> Result<(), Error> {
-    let tables = client.query_raw("SELECT name, engine, engine_full FROM system.tables WHERE database = {database:String}");
-    let tables: Vec<Table> = limited("reading the tables", tables.param("database", database).fetch_all()).await?;
-    let ours = |name: &str| name == "meta" || crate::rows::Table::ALL.iter().any(|t| t.name() == name);
+    let tables = client.query_raw(
+        "SELECT name, engine, engine_full FROM system.tables WHERE database = {database:String}",
+    );
+    let tables: Vec<Table> = limited(
+        "reading the tables",
+        tables.param("database", database).fetch_all(),
+    )
+    .await?;
+    let ours =
+        |name: &str| name == "meta" || crate::rows::Table::ALL.iter().any(|t| t.name() == name);
     for table in tables.iter().filter(|t| ours(&t.name)) {
         check_window(table)?;
     }
@@ -86,7 +100,10 @@ fn check_window(table: &Table) -> Result<(), Error> {
     let wanted: &[(&str, u64)] = if table.engine == "MergeTree" {
         &[("non_replicated_deduplication_window", WINDOW)]
     } else {
-        &[("replicated_deduplication_window", WINDOW), ("replicated_deduplication_window_seconds", WINDOW_SECONDS)]
+        &[
+            ("replicated_deduplication_window", WINDOW),
+            ("replicated_deduplication_window_seconds", WINDOW_SECONDS),
+        ]
     };
     for (name, least) in wanted {
         if setting(&table.engine_full, name).is_none_or(|value| value < *least) {
@@ -138,17 +155,35 @@ async fn check_meta(client: &Client, config: &Config, log_id: Uuid) -> Result<()
 }
 
 async fn meta(client: &Client) -> Result<Vec<Meta>, Error> {
-    limited("reading meta", client.query_raw("SELECT key, value FROM meta ORDER BY at").fetch_all()).await
+    limited(
+        "reading meta",
+        client
+            .query_raw("SELECT key, value FROM meta ORDER BY at")
+            .fetch_all(),
+    )
+    .await
 }
 
 async fn put(client: &Client, key: &str, value: &str) -> Result<(), Error> {
     let sql = "INSERT INTO meta SELECT {key:String}, {value:String}, now64(3)";
-    let insert = client.query_raw(sql).param("key", key).param("value", value);
-    limited("writing meta", insert.with_setting("insert_deduplicate", "0").execute()).await
+    let insert = client
+        .query_raw(sql)
+        .param("key", key)
+        .param("value", value);
+    limited(
+        "writing meta",
+        insert.with_setting("insert_deduplicate", "0").execute(),
+    )
+    .await
 }
 
 fn judge(found: &[Meta], config: &Config, log_id: Uuid) -> Result<(), Error> {
-    let values = |key: &'static str| found.iter().filter(move |m| m.key == key).map(|m| m.value.as_str());
+    let values = |key: &'static str| {
+        found
+            .iter()
+            .filter(move |m| m.key == key)
+            .map(|m| m.value.as_str())
+    };
     let refuse = |text: String| Err(Error::Schema(text));
     let (ours, database) = (log_id.to_string(), &config.database);
     if let Some(other) = values("log_id").find(|id| *id != ours) {
@@ -157,12 +192,20 @@ fn judge(found: &[Meta], config: &Config, log_id: Uuid) -> Result<(), Error> {
              repeats. Set analytics.database to a new name, or drop that database"
         ));
     }
-    let newest = values("schema_version").filter_map(|v| v.parse::<u32>().ok()).max().unwrap_or(0);
+    let newest = values("schema_version")
+        .filter_map(|v| v.parse::<u32>().ok())
+        .max()
+        .unwrap_or(0);
     if newest > SCHEMA_VERSION {
-        return refuse(format!("database {database} has schema version {newest}, this release knows {SCHEMA_VERSION}: update"));
+        return refuse(format!(
+            "database {database} has schema version {newest}, this release knows {SCHEMA_VERSION}: update"
+        ));
     }
     if let Some(other) = values("zone").find(|zone| *zone != config.zone) {
-        return refuse(format!("database {database} has days of {other}, analytics.zone is {}: they must agree", config.zone));
+        return refuse(format!(
+            "database {database} has days of {other}, analytics.zone is {}: they must agree",
+            config.zone
+        ));
     }
     Ok(())
 }
@@ -176,7 +219,9 @@ async fn retain(client: &Client, config: &Config) -> Result<(), Error> {
             table.day_column(),
             config.retention_days
         );
-        let alter = client.query_raw(&sql).with_setting("materialize_ttl_after_modify", "0");
+        let alter = client
+            .query_raw(&sql)
+            .with_setting("materialize_ttl_after_modify", "0");
         limited("changing the retention", alter.execute()).await?;
     }
     put(client, "retention_days", &config.retention_days.to_string()).await?;
@@ -192,18 +237,37 @@ mod tests {
         Table {
             name: "outcomes".into(),
             engine: engine.into(),
-            engine_full: format!("{engine} PARTITION BY x ORDER BY (a, b) SETTINGS {settings}, index_granularity = 8192"),
+            engine_full: format!(
+                "{engine} PARTITION BY x ORDER BY (a, b) SETTINGS {settings}, index_granularity = 8192"
+            ),
         }
     }
 
     #[test]
     fn a_table_that_forgets_tokens_early_is_refused() {
-        check_window(&table("MergeTree", "non_replicated_deduplication_window = 10000")).unwrap();
-        let error = check_window(&table("MergeTree", "non_replicated_deduplication_window = 100")).unwrap_err();
-        assert!(error.to_string().contains("ALTER TABLE outcomes"), "{error}");
+        check_window(&table(
+            "MergeTree",
+            "non_replicated_deduplication_window = 10000",
+        ))
+        .unwrap();
+        let error = check_window(&table(
+            "MergeTree",
+            "non_replicated_deduplication_window = 100",
+        ))
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("ALTER TABLE outcomes"),
+            "{error}"
+        );
         assert!(check_window(&table("MergeTree", "ttl_only_drop_parts = 1")).is_err());
         let replicated = "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800";
         check_window(&table("ReplicatedMergeTree", replicated)).unwrap();
-        assert!(check_window(&table("ReplicatedMergeTree", "replicated_deduplication_window = 10000")).is_err());
+        assert!(
+            check_window(&table(
+                "ReplicatedMergeTree",
+                "replicated_deduplication_window = 10000"
+            ))
+            .is_err()
+        );
     }
 }

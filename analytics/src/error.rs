@@ -38,7 +38,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn clickhouse(context: impl Into<String>) -> impl FnOnce(clickhouse::error::Error) -> Self {
+    pub(crate) fn clickhouse(
+        context: impl Into<String>,
+    ) -> impl FnOnce(clickhouse::error::Error) -> Self {
         let context = context.into();
         move |source| Self::ClickHouse { context, source }
     }

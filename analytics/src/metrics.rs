@@ -27,12 +27,24 @@ pub const READS_TOTAL: &str = "jixinda_analytics_reads_total";
 /// Tells the recorder what the metrics mean.
 pub fn describe() {
     describe_counter!(ROWS_TOTAL, "rows acknowledged by ClickHouse, by table");
-    describe_counter!(REPAIRED_TOTAL, "rows that a repair found missing and inserted, by table");
-    describe_counter!(INSERT_ERRORS_TOTAL, "inserts that failed and were sent again, by table");
+    describe_counter!(
+        REPAIRED_TOTAL,
+        "rows that a repair found missing and inserted, by table"
+    );
+    describe_counter!(
+        INSERT_ERRORS_TOTAL,
+        "inserts that failed and were sent again, by table"
+    );
     describe_histogram!(INSERT_SECONDS, "time of an acknowledged insert, by table");
-    describe_counter!(SKIPPED_TOTAL, "records that gave no row, by topic and reason");
+    describe_counter!(
+        SKIPPED_TOTAL,
+        "records that gave no row, by topic and reason"
+    );
     describe_gauge!(HELD, "rows held in memory");
-    describe_gauge!(OLDEST_SECONDS, "age of the oldest record that was read and is not yet in ClickHouse");
+    describe_gauge!(
+        OLDEST_SECONDS,
+        "age of the oldest record that was read and is not yet in ClickHouse"
+    );
     describe_gauge!(UP, "1 while ClickHouse takes what it is sent");
     describe_counter!(READS_TOTAL, "status reads, by endpoint and HTTP status");
 }

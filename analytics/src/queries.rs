@@ -50,13 +50,22 @@ impl Query {
     /// What it answers.
     #[must_use]
     pub fn description(&self) -> &'static str {
-        self.sql.lines().next().unwrap_or_default().trim_start_matches("--").trim()
+        self.sql
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("--")
+            .trim()
     }
 
     /// Names of its parameters.
     #[must_use]
     pub fn params(&self) -> BTreeSet<&'static str> {
-        let names = self.sql.split('{').skip(1).filter_map(|rest| rest.split_once(':'));
+        let names = self
+            .sql
+            .split('{')
+            .skip(1)
+            .filter_map(|rest| rest.split_once(':'));
         names.map(|(name, _)| name).collect()
     }
 }
@@ -83,20 +92,39 @@ pub fn find(name: &str) -> Result<&'static Query, Error> {
 ///
 /// # Errors
 /// When the query or a parameter is not known, or ClickHouse refuses or does not answer.
-pub async fn run(config: &Config, name: &str, params: &[(String, String)], now: Timestamp) -> Result<Table, Error> {
+pub async fn run(
+    config: &Config,
+    name: &str,
+    params: &[(String, String)],
+    now: Timestamp,
+) -> Result<Table, Error> {
     let query = find(name)?;
     let known = query.params();
-    if let Some((unknown, _)) = params.iter().find(|(name, _)| !known.contains(name.as_str())) {
+    if let Some((unknown, _)) = params
+        .iter()
+        .find(|(name, _)| !known.contains(name.as_str()))
+    {
         let known: Vec<&str> = known.into_iter().collect();
-        return Err(Error::Query(format!("{name} has no parameter `{unknown}`; it has {}", known.join(", "))));
+        return Err(Error::Query(format!(
+            "{name} has no parameter `{unknown}`; it has {}",
+            known.join(", ")
+        )));
     }
     let mut ask = config.client().query_raw(query.sql);
     for param in known {
-        let given = params.iter().find(|(name, _)| name == param).map(|(_, value)| value.clone());
+        let given = params
+            .iter()
+            .find(|(name, _)| name == param)
+            .map(|(_, value)| value.clone());
         let value = given.or_else(|| default(config, param, now));
-        ask = ask.param(param, value.ok_or_else(|| Error::Query(format!("{name} needs the parameter `{param}`")))?);
+        ask = ask.param(
+            param,
+            value.ok_or_else(|| Error::Query(format!("{name} needs the parameter `{param}`")))?,
+        );
     }
-    let mut cursor = ask.fetch_bytes("JSONCompact").map_err(Error::clickhouse(name))?;
+    let mut cursor = ask
+        .fetch_bytes("JSONCompact")
+        .map_err(Error::clickhouse(name))?;
     let bytes = tokio::time::timeout(LIMIT, cursor.collect())
         .await
         .map_err(|_| Error::Slow(name.to_owned()))?
@@ -125,7 +153,10 @@ fn read(bytes: &[u8]) -> Result<Table, serde_json::Error> {
         data: Vec<Vec<Value>>,
     }
     let answer: Answer = serde_json::from_slice(bytes)?;
-    Ok(Table { columns: answer.meta.into_iter().map(|c| c.name).collect(), rows: answer.data })
+    Ok(Table {
+        columns: answer.meta.into_iter().map(|c| c.name).collect(),
+        rows: answer.data,
+    })
 }
 
 #[cfg(test)]
@@ -135,18 +166,29 @@ mod tests {
     #[test]
     fn every_file_is_listed_and_says_what_it_answers() {
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/queries");
-        let files = std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
+        let files = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|f| f.unwrap().file_name().into_string().unwrap());
         let files: BTreeSet<String> = files.collect();
         let listed: BTreeSet<String> = list().iter().map(|q| format!("{}.sql", q.name)).collect();
         assert_eq!(files, listed);
         for query in list() {
-            assert!(query.sql.starts_with("-- ") && query.description().ends_with('.'), "{}", query.name);
+            assert!(
+                query.sql.starts_with("-- ") && query.description().ends_with('.'),
+                "{}",
+                query.name
+            );
             assert!(query.params().contains("from"), "{}", query.name);
         }
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_those_that_there_are() {
-        assert!(find("nosuch").unwrap_err().to_string().contains("channel_share"));
+        assert!(
+            find("nosuch")
+                .unwrap_err()
+                .to_string()
+                .contains("channel_share")
+        );
     }
 }

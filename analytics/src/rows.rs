@@ -29,7 +29,13 @@ pub enum Table {
 
 impl Table {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Routings, Self::Attempts, Self::Receipts, Self::Outcomes, Self::DeadLetters];
+    pub const ALL: [Self; 5] = [
+        Self::Routings,
+        Self::Attempts,
+        Self::Receipts,
+        Self::Outcomes,
+        Self::DeadLetters,
+    ];
 
     /// Its name in ClickHouse.
     #[must_use]
@@ -57,7 +63,9 @@ impl Table {
     #[must_use]
     pub const fn of(topic: Topic) -> Option<Self> {
         match topic {
-            Topic::DispatchOtp | Topic::DispatchNotice | Topic::DispatchMarketing => Some(Self::Routings),
+            Topic::DispatchOtp | Topic::DispatchNotice | Topic::DispatchMarketing => {
+                Some(Self::Routings)
+            }
             Topic::Attempts => Some(Self::Attempts),
             Topic::Receipts => Some(Self::Receipts),
             Topic::Outcomes => Some(Self::Outcomes),
@@ -160,7 +168,9 @@ impl Rows {
     pub fn days(&self) -> Option<(i64, i64)> {
         fn ends(times: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
             times.fold(None, |ends, at| {
-                Some(ends.map_or((at, at), |(first, last): (i64, i64)| (first.min(at), last.max(at))))
+                Some(ends.map_or((at, at), |(first, last): (i64, i64)| {
+                    (first.min(at), last.max(at))
+                }))
             })
         }
         match self {
@@ -204,10 +214,16 @@ struct Recipient {
 
 impl Recipient {
     fn new(phone: Option<&Phone>, key: &PlatformKey) -> Self {
-        phone.map_or(Self { hash: String::new(), masked: String::new() }, |phone| Self {
-            hash: key.phone_hash(phone),
-            masked: phone.masked(),
-        })
+        phone.map_or(
+            Self {
+                hash: String::new(),
+                masked: String::new(),
+            },
+            |phone| Self {
+                hash: key.phone_hash(phone),
+                masked: phone.masked(),
+            },
+        )
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jixinda_runtime::{clock::SharedClock, directory::Directory, http, kafka::Kafka, lifecycle::Handle};
+use jixinda_runtime::{
+    clock::SharedClock, directory::Directory, http, kafka::Kafka, lifecycle::Handle,
+};
 use jixinda_schemas::seal::PlatformKey;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -101,7 +103,10 @@ impl Service {
                 }
                 Err(e) if e.is_transient() => {
                     metrics::up(false);
-                    warn!(error = &e as &dyn std::error::Error, "clickhouse does not answer, waiting");
+                    warn!(
+                        error = &e as &dyn std::error::Error,
+                        "clickhouse does not answer, waiting"
+                    );
                     // Messages are sent without it: it must not keep the process from taking them.
                     handle.ready();
                 }
@@ -126,7 +131,9 @@ async fn read_log(parts: sink::Parts, handle: Arc<Handle>) -> Result<(), Error> 
             drop(done.send(result));
         })
         .map_err(|e| Error::Thread(e.to_string()))?;
-    ended.await.map_err(|_| Error::Thread("the sink ended in a panic".to_owned()))?
+    ended
+        .await
+        .map_err(|_| Error::Thread("the sink ended in a panic".to_owned()))?
 }
 
 /// Tells the process why, and stops it.

@@ -10,11 +10,7 @@ mod lane;
 mod range;
 mod record;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jixinda_runtime::{
     clock::SharedClock,
@@ -86,9 +82,15 @@ struct Sink {
 pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
     let member = Member::join(&parts.kafka, ROLE, &TOPICS, |committed| committed.offset)?;
     // At most one insert is under way for each lane.
-    let (delivered, deliveries) = mpsc::channel(TOPICS.len() * usize::try_from(parts.kafka.config().partitions).unwrap_or(1));
+    let (delivered, deliveries) =
+        mpsc::channel(TOPICS.len() * usize::try_from(parts.kafka.config().partitions).unwrap_or(1));
     let (quit, quitting) = watch::channel(false);
-    let inserter = Arc::new(Inserter::new(&parts.config, parts.server, parts.log_id, quitting));
+    let inserter = Arc::new(Inserter::new(
+        &parts.config,
+        parts.server,
+        parts.log_id,
+        quitting,
+    ));
     let mut sink = Sink {
         parts,
         member,
@@ -117,7 +119,8 @@ impl Sink {
         // They may have happened in the poll, and then come before the message.
         let changes = self.member.changes();
         if !changes.is_empty() {
-            let place = message.and_then(|m| record::read(&self.parts.kafka, &m).map(|r| (r.topic, r.partition)));
+            let place = message
+                .and_then(|m| record::read(&self.parts.kafka, &m).map(|r| (r.topic, r.partition)));
             self.follow(changes, handle)?;
             // What the poll returned is read again from where its lane stands now.
             if let Some((topic, partition)) = place
@@ -136,7 +139,11 @@ impl Sink {
             }
         }
         while let Ok(((topic, partition), id)) = self.deliveries.try_recv() {
-            if let Some(lane) = self.lanes.get_mut(&(topic, partition)).filter(|lane| lane.id == id) {
+            if let Some(lane) = self
+                .lanes
+                .get_mut(&(topic, partition))
+                .filter(|lane| lane.id == id)
+            {
                 lane.inserted();
             }
         }
@@ -195,7 +202,12 @@ impl Sink {
 
     fn drop_but(&mut self, kept: &[i32]) {
         self.revoked = false;
-        let gone: Vec<i32> = self.lanes.keys().map(|(_, p)| *p).filter(|p| !kept.contains(p)).collect();
+        let gone: Vec<i32> = self
+            .lanes
+            .keys()
+            .map(|(_, p)| *p)
+            .filter(|p| !kept.contains(p))
+            .collect();
         for partition in gone {
             self.member.forget(partition);
         }
@@ -205,21 +217,29 @@ impl Sink {
     /// Another member may have held a kept partition in between; then its word counts.
     fn check(&mut self, partition: i32) -> Result<(), Error> {
         let committed = self.member.committed(partition)?;
-        let agrees = |c: &Committed| self.lanes.get(&(c.topic, partition)).is_some_and(|lane| lane.agrees(c));
+        let agrees = |c: &Committed| {
+            self.lanes
+                .get(&(c.topic, partition))
+                .is_some_and(|lane| lane.agrees(c))
+        };
         if committed.iter().all(agrees) {
             return Ok(());
         }
         info!(partition, "another member held the partition in between");
         for committed in &committed {
             self.open(partition, committed)?;
-            self.member.seek(committed.topic, partition, committed.offset)?;
+            self.member
+                .seek(committed.topic, partition, committed.offset)?;
         }
         Ok(())
     }
 
     /// Closes what is due, commits, and sends what the commit announces.
     fn advance(&mut self, now: Duration, all: bool) {
-        let limits = (self.parts.config.batch_rows, self.parts.config.batch_interval);
+        let limits = (
+            self.parts.config.batch_rows,
+            self.parts.config.batch_interval,
+        );
         for lane in self.lanes.values_mut() {
             lane.close_if_due(now, limits, all);
         }
@@ -228,7 +248,9 @@ impl Sink {
             self.commit(now);
         }
         for ((topic, partition), lane) in &mut self.lanes {
-            let Some(batch) = lane.batch(*topic, *partition) else { continue };
+            let Some(batch) = lane.batch(*topic, *partition) else {
+                continue;
+            };
             let (inserter, delivered) = (Arc::clone(&self.inserter), self.delivered.clone());
             let done = ((*topic, *partition), lane.id);
             drop(self.parts.runtime.spawn(async move {
@@ -241,8 +263,11 @@ impl Sink {
     }
 
     fn commit(&mut self, now: Duration) {
-        let due: Vec<(Key, Commit)> =
-            self.lanes.iter().filter_map(|(key, lane)| Some((*key, commit(*key, &lane.due()?)))).collect();
+        let due: Vec<(Key, Commit)> = self
+            .lanes
+            .iter()
+            .filter_map(|(key, lane)| Some((*key, commit(*key, &lane.due()?))))
+            .collect();
         self.committed = now;
         if due.is_empty() {
             return;
@@ -263,7 +288,12 @@ impl Sink {
 
     /// What a revoke commits.
     fn line(&self) {
-        self.member.set_line(self.lanes.iter().map(|(key, lane)| commit(*key, &lane.mark())).collect());
+        self.member.set_line(
+            self.lanes
+                .iter()
+                .map(|(key, lane)| commit(*key, &lane.mark()))
+                .collect(),
+        );
     }
 
     /// Pauses and resumes lanes by what is held.
@@ -276,12 +306,17 @@ impl Sink {
             if rest != lane.paused {
                 match self.member.set_paused(*topic, *partition, rest) {
                     Ok(()) => lane.paused = rest,
-                    Err(e) => warn!(%topic, partition, error = &e as &dyn std::error::Error, "cannot pause or resume"),
+                    Err(e) => {
+                        warn!(%topic, partition, error = &e as &dyn std::error::Error, "cannot pause or resume")
+                    }
                 }
             }
         }
         let oldest = self.lanes.values().filter_map(Lane::oldest).min();
-        metrics::held(held, oldest.map_or(0, |at| self.parts.clock.now().millis() - at));
+        metrics::held(
+            held,
+            oldest.map_or(0, |at| self.parts.clock.now().millis() - at),
+        );
     }
 
     /// Nothing is taken for paused that may not be.
@@ -304,7 +339,8 @@ impl Sink {
                 break;
             }
             let (runtime, deliveries) = (&self.parts.runtime, &mut self.deliveries);
-            let next = runtime.block_on(async { tokio::time::timeout(TICK, deliveries.recv()).await });
+            let next =
+                runtime.block_on(async { tokio::time::timeout(TICK, deliveries.recv()).await });
             if let Ok(Some((key, id))) = next
                 && let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.id == id)
             {
@@ -315,9 +351,16 @@ impl Sink {
         if left > 0 {
             warn!(batches = left, "batches are left for the next start");
         }
-        let line: Vec<Commit> = self.lanes.iter().filter_map(|(key, lane)| Some(commit(*key, &lane.due()?))).collect();
+        let line: Vec<Commit> = self
+            .lanes
+            .iter()
+            .filter_map(|(key, lane)| Some(commit(*key, &lane.due()?)))
+            .collect();
         if let Err(e) = self.member.commit(&line) {
-            error!(error = &e as &dyn std::error::Error, "last commit failed, batches will be sent again");
+            error!(
+                error = &e as &dyn std::error::Error,
+                "last commit failed, batches will be sent again"
+            );
         }
     }
 }
@@ -325,5 +368,10 @@ impl Sink {
 fn commit((topic, partition): Key, mark: &range::Mark) -> Commit {
     // Numbers and names only: it cannot fail.
     let metadata = serde_json::to_string(&mark.note).unwrap_or_default();
-    Commit { topic, partition, offset: mark.offset, metadata }
+    Commit {
+        topic,
+        partition,
+        offset: mark.offset,
+        metadata,
+    }
 }

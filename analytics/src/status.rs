@@ -34,12 +34,19 @@ struct Reads {
 }
 
 pub(crate) fn router(config: &Config) -> Router {
-    let reads = Arc::new(Reads { client: config.client(), timeout: config.read_timeout, token: config.token.clone() });
+    let reads = Arc::new(Reads {
+        client: config.client(),
+        timeout: config.read_timeout,
+        token: config.token.clone(),
+    });
     Router::new()
         .route("/internal/messages/{id}", get(status))
         .route("/internal/messages/{id}/decision", get(decision))
         .fallback(|| async { answer(StatusCode::NOT_FOUND, Reason::NotFound) })
-        .layer(middleware::from_fn_with_state(Arc::clone(&reads), authorize))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&reads),
+            authorize,
+        ))
         .with_state(reads)
 }
 
@@ -50,7 +57,14 @@ struct Refusal {
 }
 
 fn answer(status: StatusCode, reason: Reason) -> Response {
-    (status, Json(Refusal { code: reason, message: reason.help() })).into_response()
+    (
+        status,
+        Json(Refusal {
+            code: reason,
+            message: reason.help(),
+        }),
+    )
+        .into_response()
 }
 
 async fn authorize(State(reads): State<Arc<Reads>>, request: Request, next: Next) -> Response {
@@ -61,7 +75,11 @@ async fn authorize(State(reads): State<Arc<Reads>>, request: Request, next: Next
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
@@ -76,11 +94,19 @@ struct Owner {
     app: Option<String>,
 }
 
-async fn status(State(reads): State<Arc<Reads>>, Path(id): Path<String>, Query(owner): Query<Owner>) -> Response {
+async fn status(
+    State(reads): State<Arc<Reads>>,
+    Path(id): Path<String>,
+    Query(owner): Query<Owner>,
+) -> Response {
     respond("status", &reads, &id, owner, fold::status).await
 }
 
-async fn decision(State(reads): State<Arc<Reads>>, Path(id): Path<String>, Query(owner): Query<Owner>) -> Response {
+async fn decision(
+    State(reads): State<Arc<Reads>>,
+    Path(id): Path<String>,
+    Query(owner): Query<Owner>,
+) -> Response {
     respond("decision", &reads, &id, owner, fold::decisions).await
 }
 
@@ -94,12 +120,18 @@ async fn respond<T: Serialize>(
     let app = owner.app.and_then(|app| app.parse::<AppId>().ok());
     let response = match (id.parse::<MessageId>(), app) {
         (Ok(id), Some(app)) => match find(reads, id, &app).await {
-            Ok(lines) => fold(id, &app, lines)
-                .map_or_else(|| answer(StatusCode::NOT_FOUND, Reason::NotFound), |found| Json(found).into_response()),
+            Ok(lines) => fold(id, &app, lines).map_or_else(
+                || answer(StatusCode::NOT_FOUND, Reason::NotFound),
+                |found| Json(found).into_response(),
+            ),
             Err(e) => {
                 warn!(message_id = %id, error = &e as &dyn std::error::Error, "status read failed");
                 let retry = [(header::RETRY_AFTER, "2")];
-                (retry, answer(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable)).into_response()
+                (
+                    retry,
+                    answer(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable),
+                )
+                    .into_response()
             }
         },
         // No message has such an id.

@@ -66,19 +66,33 @@ impl Reader<'_> {
                 None
             }
             Slot::Wrong(kind) => {
-                self.bad(field, Reason::BadField, format!("must be a string, not {kind}"));
+                self.bad(
+                    field,
+                    Reason::BadField,
+                    format!("must be a string, not {kind}"),
+                );
                 None
             }
         }
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, slot: &Slot<'_>) -> Option<T> {
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        field: &str,
+        slot: &Slot<'_>,
+    ) -> Option<T> {
         let text = self.text(field, slot)?;
-        text.parse().map_err(|error: T::Err| self.bad(field, Reason::BadField, error.to_string())).ok()
+        text.parse()
+            .map_err(|error: T::Err| self.bad(field, Reason::BadField, error.to_string()))
+            .ok()
     }
 
     /// As [`Reader::parsed`], and the absence is a problem too.
-    fn required<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, slot: &Slot<'_>) -> Option<T> {
+    fn required<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        field: &str,
+        slot: &Slot<'_>,
+    ) -> Option<T> {
         if *slot == Slot::Absent {
             self.bad(field, Reason::MissingField, "needed");
         }
@@ -90,14 +104,22 @@ impl Reader<'_> {
             self.bad("recipient", Reason::MissingField, "needed");
         }
         let text = self.text("recipient", slot)?;
-        Phone::parse_lenient(text).map_err(|error| self.bad("recipient", Reason::BadRecipient, error.to_string())).ok()
+        Phone::parse_lenient(text)
+            .map_err(|error| self.bad("recipient", Reason::BadRecipient, error.to_string()))
+            .ok()
     }
 
     fn params(&mut self, fields: &Fields<'_>) -> BTreeMap<String, String> {
         let mut params = BTreeMap::new();
-        let Some(given) = &fields.params else { return params };
+        let Some(given) = &fields.params else {
+            return params;
+        };
         if let Some(kind) = given.wrong {
-            self.bad("params", Reason::BadField, format!("must be an object, not {kind}"));
+            self.bad(
+                "params",
+                Reason::BadField,
+                format!("must be an object, not {kind}"),
+            );
         }
         if given.too_many {
             self.bad("params", Reason::BadField, "too many parameters");
@@ -109,12 +131,20 @@ impl Reader<'_> {
                 // An explicit null is no value: the template's rules say what that means.
                 Slot::Absent => continue,
                 Slot::Seconds(_) | Slot::Wrong(_) => {
-                    self.bad(&format!("params.{}", short()), Reason::BadField, "must be a string; write numbers in quotes");
+                    self.bad(
+                        &format!("params.{}", short()),
+                        Reason::BadField,
+                        "must be a string; write numbers in quotes",
+                    );
                     String::new()
                 }
             };
             if params.insert(name.clone().into_owned(), value).is_some() {
-                self.bad(&format!("params.{}", short()), Reason::BadField, "given twice");
+                self.bad(
+                    &format!("params.{}", short()),
+                    Reason::BadField,
+                    "given twice",
+                );
             }
         }
         params
@@ -128,7 +158,11 @@ impl Reader<'_> {
             Slot::Wrong(_) => None,
         };
         if millis.is_none() {
-            self.bad("valid_for", Reason::BadField, "write seconds as a number, or a text such as \"90s\", \"5m\", \"2h\"");
+            self.bad(
+                "valid_for",
+                Reason::BadField,
+                "write seconds as a number, or a text such as \"90s\", \"5m\", \"2h\"",
+            );
         }
         millis
     }
@@ -145,17 +179,27 @@ fn or<'s, 'a>(own: &'s Slot<'a>, default: Option<&'s Slot<'a>>) -> &'s Slot<'a> 
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn judge(fields: Fields<'_>, place: &Place<'_>, caller: &Caller, now: Timestamp) -> Result<Candidate, Vec<Problem>> {
+pub(crate) fn judge(
+    fields: Fields<'_>,
+    place: &Place<'_>,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Candidate, Vec<Problem>> {
     let mut fields = fields;
     let mut problems = std::mem::take(&mut fields.problems);
     if problems.first().is_some_and(|p| p.field.is_empty()) {
         return Err(problems);
     }
-    let mut read = Reader { problems: &mut problems };
+    let mut read = Reader {
+        problems: &mut problems,
+    };
     let default = |get: for<'x, 'y> fn(&'x Fields<'y>) -> &'x Slot<'y>| place.defaults.map(get);
     let recipient = read.recipient(&fields.recipient);
     let template = read.required("template", or(&fields.template, default(|d| &d.template)));
-    let signature = read.parsed("signature", or(&fields.signature, default(|d| &d.signature)));
+    let signature = read.parsed(
+        "signature",
+        or(&fields.signature, default(|d| &d.signature)),
+    );
     let params = read.params(&fields);
     // An item that names its own end of validity takes no other from the batch.
     let own_end = fields.not_after != Slot::Absent || fields.valid_for != Slot::Absent;
@@ -163,10 +207,19 @@ pub(crate) fn judge(fields: Fields<'_>, place: &Place<'_>, caller: &Caller, now:
     let not_after = read.parsed("not_after", &end_of.not_after);
     let valid_for_ms = read.valid_for(&end_of.valid_for);
     if end_of.not_after != Slot::Absent && end_of.valid_for != Slot::Absent {
-        read.bad("valid_for", Reason::BadValidity, "give not_after or valid_for, not both");
+        read.bad(
+            "valid_for",
+            Reason::BadValidity,
+            "give not_after or valid_for, not both",
+        );
     }
-    let not_before = read.parsed("not_before", or(&fields.not_before, default(|d| &d.not_before)));
-    let campaign = read.text("campaign", or(&fields.campaign, default(|d| &d.campaign))).map(ToOwned::to_owned);
+    let not_before = read.parsed(
+        "not_before",
+        or(&fields.not_before, default(|d| &d.not_before)),
+    );
+    let campaign = read
+        .text("campaign", or(&fields.campaign, default(|d| &d.campaign)))
+        .map(ToOwned::to_owned);
     // An item's own key identifies it wherever it stands; the key of the request needs the place beside it.
     let own_key = read.text("idempotency_key", &fields.idempotency_key);
     let (idempotency_key, index) = match own_key {
@@ -174,10 +227,14 @@ pub(crate) fn judge(fields: Fields<'_>, place: &Place<'_>, caller: &Caller, now:
         None => (place.key.map(ToOwned::to_owned), place.index),
     };
     let readable = recipient.is_some();
-    let Some(template) = template else { return Err(capped(problems)) };
+    let Some(template) = template else {
+        return Err(capped(problems));
+    };
     let request = Request {
         // A stand-in, so that everything else is judged at once; it is never written.
-        recipient: recipient.or_else(|| "+10000000000".parse().ok()).ok_or_else(Vec::new)?,
+        recipient: recipient
+            .or_else(|| "+10000000000".parse().ok())
+            .ok_or_else(Vec::new)?,
         template,
         signature,
         params,
@@ -228,8 +285,14 @@ fn capped(mut problems: Vec<Problem>) -> Vec<Problem> {
 fn identify(request: &Request, caller: &Caller) -> (MessageId, bool) {
     let recipient = &request.recipient;
     match (&request.idempotency_key, &caller.nonce) {
-        (Some(key), _) => (MessageId::from_idempotency_key(&caller.key.app.id, key, request.index, recipient), true),
-        (None, Some(nonce)) => (MessageId::from_nonce(&caller.key.id, nonce, request.index, recipient), true),
+        (Some(key), _) => (
+            MessageId::from_idempotency_key(&caller.key.app.id, key, request.index, recipient),
+            true,
+        ),
+        (None, Some(nonce)) => (
+            MessageId::from_nonce(&caller.key.id, nonce, request.index, recipient),
+            true,
+        ),
         (None, None) => (MessageId::random(), false),
     }
 }
@@ -245,6 +308,9 @@ pub(crate) fn repeats(candidate: &Candidate, known: &Taken) -> Result<(), Proble
     Err(Problem::new(
         "idempotency_key",
         Reason::IdempotencyConflict,
-        format!("the same key was accepted with another content as message {}", candidate.id),
+        format!(
+            "the same key was accepted with another content as message {}",
+            candidate.id
+        ),
     ))
 }

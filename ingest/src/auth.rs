@@ -62,7 +62,12 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    pub(crate) fn new(directory: Directory, platform: PlatformKey, clock: SharedClock, config: &crate::Config) -> Self {
+    pub(crate) fn new(
+        directory: Directory,
+        platform: PlatformKey,
+        clock: SharedClock,
+        config: &crate::Config,
+    ) -> Self {
         Self {
             directory,
             platform,
@@ -83,15 +88,20 @@ impl Auth {
     pub(crate) fn claim(&self, headers: &HeaderMap) -> Result<Claim, Refusal> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Refusal::unauthorized(format!("one Authorization header is needed: {SCHEME} or Bearer")));
+            return Err(Refusal::unauthorized(format!(
+                "one Authorization header is needed: {SCHEME} or Bearer"
+            )));
         };
-        let value = value.to_str().map_err(|_| Refusal::unauthorized("Authorization must be ASCII"))?;
+        let value = value
+            .to_str()
+            .map_err(|_| Refusal::unauthorized("Authorization must be ASCII"))?;
         if let Some((scheme, token)) = value.split_once(' ')
             && scheme.eq_ignore_ascii_case("bearer")
         {
             return Ok(Claim::Bearer(token.trim().to_owned()));
         }
-        let signed = Authorization::parse(value).map_err(|e| Refusal::unauthorized(e.to_string()))?;
+        let signed =
+            Authorization::parse(value).map_err(|e| Refusal::unauthorized(e.to_string()))?;
         fresh(signed.ts, self.clock.now())?;
         Ok(Claim::Signed(signed))
     }
@@ -100,7 +110,13 @@ impl Auth {
     ///
     /// # Errors
     /// Whatever keeps this caller from being served.
-    pub(crate) fn prove(&self, claim: Claim, parts: &Parts, body: &[u8], peer: IpAddr) -> Result<Caller, Refusal> {
+    pub(crate) fn prove(
+        &self,
+        claim: Claim,
+        parts: &Parts,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Caller, Refusal> {
         let view = self.directory.view();
         let index = self.index(&view);
         let (key, nonce) = match claim {
@@ -108,19 +124,29 @@ impl Auth {
             Claim::Bearer(token) => {
                 let key = held_by(&index, &token)?;
                 if !peer::is_confidential(self.tls, peer, &parts.headers, &self.proxies) {
-                    return Err(Refusal::unauthorized("bearer keys are taken only over TLS or from the same host; sign the request"));
+                    return Err(Refusal::unauthorized(
+                        "bearer keys are taken only over TLS or from the same host; sign the request",
+                    ));
                 }
                 (key, None)
             }
         };
         if !key.app.enabled {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, Reason::UnknownApp, "the app is disabled"));
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                Reason::UnknownApp,
+                "the app is disabled",
+            ));
         }
         let allowed = &key.app.ip_allow;
         if !allowed.is_empty() {
             let client = peer::client_address(peer, &parts.headers, &self.proxies);
             if !client.is_some_and(|client| allowed.iter().any(|net| net.contains(&client))) {
-                return Err(Refusal::new(StatusCode::FORBIDDEN, Reason::IpNotAllowed, "this address may not call for the app"));
+                return Err(Refusal::new(
+                    StatusCode::FORBIDDEN,
+                    Reason::IpNotAllowed,
+                    "this address may not call for the app",
+                ));
             }
         }
         Ok(Caller { key, nonce, view })
@@ -131,7 +157,9 @@ impl Auth {
     /// # Errors
     /// The nonce was used.
     pub(crate) fn refuse_replay(&self, caller: &Caller) -> Result<(), Refusal> {
-        let Some(key) = self.nonce_key(caller) else { return Ok(()) };
+        let Some(key) = self.nonce_key(caller) else {
+            return Ok(());
+        };
         if self.nonces.get(key, self.clock.uptime()).is_none() {
             return Ok(());
         }
@@ -167,7 +195,11 @@ impl Auth {
         if index.stamp >= stamp {
             return index;
         }
-        self.index.store(Arc::new(Index::build(&view.snapshot, &self.platform, &index)));
+        self.index.store(Arc::new(Index::build(
+            &view.snapshot,
+            &self.platform,
+            &index,
+        )));
         self.index.load()
     }
 }
@@ -177,11 +209,23 @@ fn fresh(ts: i64, now: Timestamp) -> Result<(), Refusal> {
     if skew.unsigned_abs() <= MAX_SKEW_SECONDS as u64 {
         return Ok(());
     }
-    let detail = format!("ts is {} s away from this server's clock, more than {MAX_SKEW_SECONDS}", skew.unsigned_abs());
-    Err(Refusal::new(StatusCode::UNAUTHORIZED, Reason::StaleTimestamp, detail))
+    let detail = format!(
+        "ts is {} s away from this server's clock, more than {MAX_SKEW_SECONDS}",
+        skew.unsigned_abs()
+    );
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        Reason::StaleTimestamp,
+        detail,
+    ))
 }
 
-fn signed_by(index: &Index, signed: &Authorization, parts: &Parts, body: &[u8]) -> Result<Arc<Key>, Refusal> {
+fn signed_by(
+    index: &Index,
+    signed: &Authorization,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Arc<Key>, Refusal> {
     let signable = Signable {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -192,9 +236,13 @@ fn signed_by(index: &Index, signed: &Authorization, parts: &Parts, body: &[u8]) 
         nonce: &signed.nonce,
     };
     let key = index.get(&signed.key);
-    let secret = key.map_or("no such key: the work is done all the same", |key| &key.secret);
+    let secret = key.map_or("no such key: the work is done all the same", |key| {
+        &key.secret
+    });
     let matches = signable.verify(secret, &signed.signature);
-    key.filter(|_| matches).cloned().ok_or_else(|| Refusal::unauthorized(MISMATCH))
+    key.filter(|_| matches)
+        .cloned()
+        .ok_or_else(|| Refusal::unauthorized(MISMATCH))
 }
 
 /// `<key id>.<secret>`; both may have dots, so each one may be the place to split at.

@@ -90,7 +90,10 @@ pub(crate) struct Params<'a> {
 
 impl Params<'_> {
     fn wrong(kind: &'static str) -> Self {
-        Self { wrong: Some(kind), ..Self::default() }
+        Self {
+            wrong: Some(kind),
+            ..Self::default()
+        }
     }
 }
 
@@ -150,8 +153,15 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn wrong(kind: &'static str) -> Self {
-        let problem = Problem::new("", Reason::BadField, format!("must be an object, not {kind}"));
-        Self { problems: vec![problem], ..Self::default() }
+        let problem = Problem::new(
+            "",
+            Reason::BadField,
+            format!("must be an object, not {kind}"),
+        );
+        Self {
+            problems: vec![problem],
+            ..Self::default()
+        }
     }
 
     fn complain(&mut self, name: &str, reason: Reason, detail: impl Into<String>) {
@@ -162,7 +172,11 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes one member of the object.
-    fn take<'de: 'a, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn take<'de: 'a, A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
         let slot = match name {
             "recipient" => &mut self.recipient,
             "template" => &mut self.template,
@@ -181,7 +195,11 @@ impl<'a> Fields<'a> {
             }
             _ => {
                 map.next_value::<IgnoredAny>()?;
-                self.complain(name, Reason::UnknownField, "no such field; check its spelling");
+                self.complain(
+                    name,
+                    Reason::UnknownField,
+                    "no such field; check its spelling",
+                );
                 return Ok(());
             }
         };
@@ -218,7 +236,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Fields::default();
                 while let Some(name) = map.next_key::<Slot<'de>>()? {
-                    let Slot::Text(name) = name else { return Err(de::Error::custom("a name must be a string")) };
+                    let Slot::Text(name) = name else {
+                        return Err(de::Error::custom("a name must be a string"));
+                    };
                     fields.take(&name, &mut map)?;
                 }
                 Ok(fields)
@@ -254,7 +274,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Items<'de>, A::Error> {
                 let mut items = Items::default();
                 while items.count < MAX_ITEMS {
-                    let Some(item) = seq.next_element()? else { return Ok(items) };
+                    let Some(item) = seq.next_element()? else {
+                        return Ok(items);
+                    };
                     items.list.push(item);
                     items.count += 1;
                 }
@@ -277,19 +299,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
                 f.write_str("an object with `items`")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Batch<'de>, A::Error> {
-                let mut batch = Batch { defaults: Fields::default(), items: None };
+                let mut batch = Batch {
+                    defaults: Fields::default(),
+                    items: None,
+                };
                 while let Some(name) = map.next_key::<Slot<'de>>()? {
-                    let Slot::Text(name) = name else { return Err(de::Error::custom("a name must be a string")) };
+                    let Slot::Text(name) = name else {
+                        return Err(de::Error::custom("a name must be a string"));
+                    };
                     match &*name {
                         "items" => {
                             let items = map.next_value()?;
                             if batch.items.replace(items).is_some() {
-                                batch.defaults.complain("items", Reason::BadField, "given twice");
+                                batch
+                                    .defaults
+                                    .complain("items", Reason::BadField, "given twice");
                             }
                         }
                         "recipient" | "params" => {
                             map.next_value::<IgnoredAny>()?;
-                            batch.defaults.complain(&name, Reason::UnknownField, "belongs into each item");
+                            batch.defaults.complain(
+                                &name,
+                                Reason::UnknownField,
+                                "belongs into each item",
+                            );
                         }
                         _ => batch.defaults.take(&name, &mut map)?,
                     }
@@ -303,7 +336,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
 
 /// Validity as `90s`, `5m`, `2h`, or a number of seconds; in milliseconds.
 pub(crate) fn validity(text: &str) -> Option<i64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let unit = match &text[digits..] {
         "" | "s" => 1000,
         "m" => 60_000,
@@ -324,8 +359,19 @@ mod tests {
             br#"{"recipient":1,"templat":"x","template":"a","template":"b","params":{"code":5,"a\u0062":"t"},"zz":{"a":[1]}}"#,
         )
         .unwrap();
-        let names: Vec<_> = fields.problems.iter().map(|p| (p.field.as_str(), p.reason)).collect();
-        assert_eq!(names, [("templat", Reason::UnknownField), ("template", Reason::BadField), ("zz", Reason::UnknownField)]);
+        let names: Vec<_> = fields
+            .problems
+            .iter()
+            .map(|p| (p.field.as_str(), p.reason))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("templat", Reason::UnknownField),
+                ("template", Reason::BadField),
+                ("zz", Reason::UnknownField)
+            ]
+        );
         assert_eq!(fields.recipient, Slot::Seconds(1));
         let params = fields.params.unwrap();
         assert_eq!(params.entries[0], ("code".into(), Slot::Seconds(5)));
@@ -334,7 +380,9 @@ mod tests {
 
     #[test]
     fn an_item_that_is_no_object_is_that_items_problem() {
-        let batch: Batch<'_> = serde_json::from_slice(br#"{"template":"t","items":[{"recipient":"1"},7,null]}"#).unwrap();
+        let batch: Batch<'_> =
+            serde_json::from_slice(br#"{"template":"t","items":[{"recipient":"1"},7,null]}"#)
+                .unwrap();
         let items = batch.items.unwrap();
         assert_eq!(items.count, 3);
         assert!(items.list[0].problems.is_empty());
@@ -344,8 +392,15 @@ mod tests {
 
     #[test]
     fn values_of_one_recipient_have_no_default_for_the_batch() {
-        let batch: Batch<'_> = serde_json::from_slice(br#"{"params":{"code":"1"},"recipient":"1","items":[]}"#).unwrap();
-        let names: Vec<_> = batch.defaults.problems.iter().map(|p| p.field.as_str()).collect();
+        let batch: Batch<'_> =
+            serde_json::from_slice(br#"{"params":{"code":"1"},"recipient":"1","items":[]}"#)
+                .unwrap();
+        let names: Vec<_> = batch
+            .defaults
+            .problems
+            .iter()
+            .map(|p| p.field.as_str())
+            .collect();
         assert_eq!(names, ["params", "recipient"]);
     }
 
@@ -357,7 +412,13 @@ mod tests {
         assert_eq!((items.count, items.list.len()), (5000, MAX_ITEMS));
         let names: Vec<String> = (0..500).map(|i| format!(r#""n{i}":1"#)).collect();
         let body = format!("{{{}}}", names.join(","));
-        assert_eq!(serde_json::from_str::<Fields<'_>>(&body).unwrap().problems.len(), MAX_PROBLEMS);
+        assert_eq!(
+            serde_json::from_str::<Fields<'_>>(&body)
+                .unwrap()
+                .problems
+                .len(),
+            MAX_PROBLEMS
+        );
     }
 
     #[test]

@@ -95,9 +95,15 @@ impl Config {
         }
         let url = &self.status_url;
         if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
-            bad.push(format!("ingest.status_url: `{url}` is no http:// or https:// URL"));
+            bad.push(format!(
+                "ingest.status_url: `{url}` is no http:// or https:// URL"
+            ));
         }
-        if bad.is_empty() { Ok(()) } else { Err(Error::Config(bad.join("\n"))) }
+        if bad.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Config(bad.join("\n")))
+        }
     }
 }
 
@@ -125,7 +131,10 @@ mod tests {
 
     #[test]
     fn the_commented_tls_section_deserialises_too() {
-        let text = DEFAULTS.replace("# [ingest.tls]", "[ingest.tls]").replace("# certificate", "certificate").replace("# key", "key");
+        let text = DEFAULTS
+            .replace("# [ingest.tls]", "[ingest.tls]")
+            .replace("# certificate", "certificate")
+            .replace("# key", "key");
         let root: toml::Table = toml::from_str(&text).unwrap();
         let config: Config = root["ingest"].clone().try_into().unwrap();
         assert!(config.tls.is_some());
@@ -137,7 +146,10 @@ mod tests {
         config.listen = "0.0.0.0:8771".parse().unwrap();
         config.write_timeout = Duration::ZERO;
         let error = config.check().unwrap_err().to_string();
-        assert!(error.contains("allow_plain_http") && error.contains("write_timeout"), "{error}");
+        assert!(
+            error.contains("allow_plain_http") && error.contains("write_timeout"),
+            "{error}"
+        );
         config.write_timeout = Duration::from_secs(1);
         config.allow_plain_http = true;
         config.check().unwrap();
@@ -147,7 +159,11 @@ mod tests {
     fn a_mistyped_key_is_refused() {
         let text = DEFAULTS.replace("max_connections", "max_conections");
         let root: toml::Table = toml::from_str(&text).unwrap();
-        let error = root["ingest"].clone().try_into::<Config>().unwrap_err().to_string();
+        let error = root["ingest"]
+            .clone()
+            .try_into::<Config>()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("max_conections"), "{error}");
     }
 }

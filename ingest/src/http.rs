@@ -22,8 +22,11 @@ use jixinda_runtime::{clock::SharedClock, kafka::producer::WriteError, telemetry
 use jixinda_schemas::{MessageId, Reason};
 use uuid::Uuid;
 
-pub(crate) use self::{listener::{certificate, serve}, status::Reads};
 use self::problem::Refusal;
+pub(crate) use self::{
+    listener::{certificate, serve},
+    status::Reads,
+};
 use crate::{
     Config,
     accept::{Candidate, Taken},
@@ -71,37 +74,74 @@ type Peer = ConnectInfo<SocketAddr>;
 
 async fn post_message(State(api): Shared, ConnectInfo(peer): Peer, request: Request) -> Response {
     let call = Call::new(peer);
-    api.finish(Endpoint::Send, &call, send::handle(&api, &call, request).await)
+    api.finish(
+        Endpoint::Send,
+        &call,
+        send::handle(&api, &call, request).await,
+    )
 }
 
 async fn post_batch(State(api): Shared, ConnectInfo(peer): Peer, request: Request) -> Response {
     let call = Call::new(peer);
-    api.finish(Endpoint::Batch, &call, batch::handle(&api, &call, request).await)
+    api.finish(
+        Endpoint::Batch,
+        &call,
+        batch::handle(&api, &call, request).await,
+    )
 }
 
-async fn get_message(State(api): Shared, ConnectInfo(peer): Peer, Path(id): Path<String>, request: Request) -> Response {
+async fn get_message(
+    State(api): Shared,
+    ConnectInfo(peer): Peer,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let call = Call::new(peer);
-    api.finish(Endpoint::Status, &call, status::message(&api, &call, &id, request).await)
+    api.finish(
+        Endpoint::Status,
+        &call,
+        status::message(&api, &call, &id, request).await,
+    )
 }
 
-async fn get_decision(State(api): Shared, ConnectInfo(peer): Peer, Path(id): Path<String>, request: Request) -> Response {
+async fn get_decision(
+    State(api): Shared,
+    ConnectInfo(peer): Peer,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let call = Call::new(peer);
-    api.finish(Endpoint::Decision, &call, status::decision(&api, &call, &id, request).await)
+    api.finish(
+        Endpoint::Decision,
+        &call,
+        status::decision(&api, &call, &id, request).await,
+    )
 }
 
 async fn no_route(State(api): Shared, ConnectInfo(peer): Peer) -> Response {
-    let refusal = Refusal::new(StatusCode::NOT_FOUND, Reason::NotFound, "no such path; see docs/http-api.md");
+    let refusal = Refusal::new(
+        StatusCode::NOT_FOUND,
+        Reason::NotFound,
+        "no such path; see docs/http-api.md",
+    );
     api.finish(Endpoint::Other, &Call::new(peer), Err(refusal))
 }
 
 async fn no_method(State(api): Shared, ConnectInfo(peer): Peer) -> Response {
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Reason::MethodNotAllowed, "the Allow header names the methods of this path");
+    let refusal = Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Reason::MethodNotAllowed,
+        "the Allow header names the methods of this path",
+    );
     api.finish(Endpoint::Other, &Call::new(peer), Err(refusal))
 }
 
 impl Call {
     fn new(peer: SocketAddr) -> Self {
-        Self { request_id: Uuid::now_v7(), peer }
+        Self {
+            request_id: Uuid::now_v7(),
+            peer,
+        }
     }
 }
 
@@ -113,7 +153,12 @@ struct Admitted {
 }
 
 impl Api {
-    fn finish(&self, endpoint: Endpoint, call: &Call, result: Result<Response, Refusal>) -> Response {
+    fn finish(
+        &self,
+        endpoint: Endpoint,
+        call: &Call,
+        result: Result<Response, Refusal>,
+    ) -> Response {
         let mut response = result.unwrap_or_else(|refusal| {
             self.metrics.refused(refusal.code);
             refusal.into_response(call.request_id)
@@ -128,7 +173,12 @@ impl Api {
     }
 
     /// Reads a request with a body, and finds out whose it is.
-    async fn admit(&self, call: &Call, request: Request, limit: ByteSize) -> Result<Admitted, Refusal> {
+    async fn admit(
+        &self,
+        call: &Call,
+        request: Request,
+        limit: ByteSize,
+    ) -> Result<Admitted, Refusal> {
         let (parts, body) = request.into_parts();
         let claim = self.auth.claim(&parts.headers)?;
         if !is_json(&parts.headers) {
@@ -141,33 +191,60 @@ impl Api {
         let body = self.read(&parts.headers, body, limit).await?;
         let caller = self.auth.prove(claim, &parts, &body, call.peer.ip())?;
         self.auth.refuse_replay(&caller)?;
-        Ok(Admitted { caller, parts, body })
+        Ok(Admitted {
+            caller,
+            parts,
+            body,
+        })
     }
 
-    async fn read(&self, headers: &HeaderMap, body: Body, limit: ByteSize) -> Result<Bytes, Refusal> {
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: ByteSize,
+    ) -> Result<Bytes, Refusal> {
         let max = usize::try_from(limit.as_u64()).unwrap_or(usize::MAX);
         let too_large = || {
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Reason::BodyTooLarge, format!("a body has at most {max} bytes here"))
+            Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                Reason::BodyTooLarge,
+                format!("a body has at most {max} bytes here"),
+            )
         };
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+        let announced = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<u64>().ok());
         if announced.is_some_and(|n| n > limit.as_u64()) {
             return Err(too_large());
         }
         match tokio::time::timeout(self.config.body_timeout, to_bytes(body, max)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
-            Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, Reason::BadJson, "the body ended early")),
-            Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, Reason::BadJson, "the body did not arrive in time")),
+            Ok(Err(_)) => Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                Reason::BadJson,
+                "the body ended early",
+            )),
+            Err(_) => Err(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                Reason::BadJson,
+                "the body did not arrive in time",
+            )),
         }
     }
 
     /// Charges the app's rate.
     fn pace(&self, caller: &Caller, messages: u32) -> Result<(), Refusal> {
-        let Some(pace) = &caller.key.pace else { return Ok(()) };
+        let Some(pace) = &caller.key.pace else {
+            return Ok(());
+        };
         pace.take(messages, self.clock.uptime()).map_err(|after| {
             self.metrics.rate_limited(messages);
             let detail = format!("the app may send {} messages per second", pace.per_second());
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, Reason::RateLimited, detail).retry_after(after)
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, Reason::RateLimited, detail)
+                .retry_after(after)
         })
     }
 
@@ -184,12 +261,17 @@ impl Api {
         self.metrics.accepted(message.lane);
         let taken = Taken {
             app: caller.key.app.id.clone(),
-            fingerprint: if message.repeatable { message.request.fingerprint() } else { 0 },
+            fingerprint: if message.repeatable {
+                message.request.fingerprint()
+            } else {
+                0
+            },
             at: self.clock.now(),
             lane: message.lane,
             segments: message.segments,
         };
-        self.taken.insert(message.id.0.as_u128(), taken, self.clock.uptime());
+        self.taken
+            .insert(message.id.0.as_u128(), taken, self.clock.uptime());
     }
 }
 
@@ -205,30 +287,54 @@ fn is_length_limit(error: &axum::Error) -> bool {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// JSON of the wrong shape or none; serde's words name place and cause, never a value of ours.
 fn unreadable(error: &serde_json::Error) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, Reason::BadJson, format!("the body is not the JSON that this path takes: {error}"))
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        Reason::BadJson,
+        format!("the body is not the JSON that this path takes: {error}"),
+    )
 }
 
 /// The caller's trace context, or a new one.
 fn traceparent(headers: &HeaderMap) -> Cow<'_, str> {
-    let given = headers.get("traceparent").and_then(|v| v.to_str().ok()).filter(|t| telemetry::is_traceparent(t));
+    let given = headers
+        .get("traceparent")
+        .and_then(|v| v.to_str().ok())
+        .filter(|t| telemetry::is_traceparent(t));
     given.map_or_else(|| Cow::Owned(telemetry::new_traceparent()), Cow::Borrowed)
 }
 
 /// The only query parameter. A mistyped one must not send what was to be tried.
 fn is_dry_run(parts: &Parts) -> Result<bool, Refusal> {
     let mut dry_run = false;
-    for part in parts.uri.query().unwrap_or("").split('&').filter(|part| !part.is_empty()) {
+    for part in parts
+        .uri
+        .query()
+        .unwrap_or("")
+        .split('&')
+        .filter(|part| !part.is_empty())
+    {
         dry_run = match part.split_once('=').unwrap_or((part, "")) {
             ("dry_run", "true") => true,
             ("dry_run", "false") => false,
             ("dry_run", _) => return Err(query("dry_run", Reason::BadField, "true or false")),
-            (name, _) => return Err(query(name, Reason::UnknownField, "the only query parameter is dry_run")),
+            (name, _) => {
+                return Err(query(
+                    name,
+                    Reason::UnknownField,
+                    "the only query parameter is dry_run",
+                ));
+            }
         };
     }
     Ok(dry_run)
@@ -236,29 +342,48 @@ fn is_dry_run(parts: &Parts) -> Result<bool, Refusal> {
 
 fn query(name: &str, reason: Reason, detail: &str) -> Refusal {
     let name: String = name.chars().take(40).collect();
-    Refusal::problems(vec![jixinda_schemas::validate::Problem::new(format!("query.{name}"), reason, detail)])
+    Refusal::problems(vec![jixinda_schemas::validate::Problem::new(
+        format!("query.{name}"),
+        reason,
+        detail,
+    )])
 }
 
 /// The idempotency key of the whole request: the body's, or for a bearer call the header's.
 ///
 /// The header is not under the signature: whoever replays a signed request could give it another one and so make
 /// another message of it. So with a signature it may only repeat what the body says.
-fn request_key<'a>(headers: &'a HeaderMap, body: &'a Slot<'_>, caller: &Caller) -> Result<Option<&'a str>, Refusal> {
+fn request_key<'a>(
+    headers: &'a HeaderMap,
+    body: &'a Slot<'_>,
+    caller: &Caller,
+) -> Result<Option<&'a str>, Refusal> {
     let wrong = |detail: &str| {
-        Err(Refusal::problems(vec![jixinda_schemas::validate::Problem::new("idempotency_key", Reason::BadField, detail)]))
+        Err(Refusal::problems(vec![
+            jixinda_schemas::validate::Problem::new("idempotency_key", Reason::BadField, detail),
+        ]))
     };
     let own = match body {
         Slot::Text(text) => Some(&**text),
         // Of a wrong kind: named where the fields are judged.
         Slot::Absent | Slot::Seconds(_) | Slot::Wrong(_) => None,
     };
-    let Some(header) = headers.get("idempotency-key") else { return Ok(own) };
-    let Ok(header) = header.to_str() else { return wrong("the Idempotency-Key header must be ASCII") };
-    let header = header.strip_prefix('"').and_then(|h| h.strip_suffix('"')).unwrap_or(header);
+    let Some(header) = headers.get("idempotency-key") else {
+        return Ok(own);
+    };
+    let Ok(header) = header.to_str() else {
+        return wrong("the Idempotency-Key header must be ASCII");
+    };
+    let header = header
+        .strip_prefix('"')
+        .and_then(|h| h.strip_suffix('"'))
+        .unwrap_or(header);
     match own {
         Some(own) if own == header => Ok(Some(own)),
         Some(_) => wrong("the Idempotency-Key header names another key than the body"),
-        None if caller.nonce.is_some() => wrong("put the key into the body: the Idempotency-Key header is not under the signature"),
+        None if caller.nonce.is_some() => wrong(
+            "put the key into the body: the Idempotency-Key header is not under the signature",
+        ),
         None => Ok(Some(header)),
     }
 }
@@ -267,17 +392,24 @@ fn request_key<'a>(headers: &'a HeaderMap, body: &'a Slot<'_>, caller: &Caller) 
 fn unavailable(failure: &WriteError, id: MessageId, repeatable: bool) -> Refusal {
     let detail = match (failure, repeatable) {
         (WriteError::TooLarge, _) => {
-            return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Reason::BodyTooLarge, "the record of the message is larger than the log takes");
+            return Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                Reason::BodyTooLarge,
+                "the record of the message is larger than the log takes",
+            );
         }
         (_, true) => {
             "the log has not acknowledged the message, so it is not accepted; send the same request again: it is the same message, and is sent once"
         }
-        (WriteError::QueueFull, false) => "the log is slower than its callers and the message is not written; send it again",
+        (WriteError::QueueFull, false) => {
+            "the log is slower than its callers and the message is not written; send it again"
+        }
         (WriteError::NotAcknowledged(_), false) => {
             "the log has not acknowledged the message, which may be written all the same; without an idempotency key a repeat is another message"
         }
     };
-    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, detail).retry_after(Duration::from_secs(1));
+    let mut refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, detail)
+        .retry_after(Duration::from_secs(1));
     refusal.message_id = Some(id);
     refusal
 }

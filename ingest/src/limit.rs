@@ -19,7 +19,10 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) const fn new(per_second: u32) -> Self {
-        Self { per_second, paid_off: AtomicU64::new(0) }
+        Self {
+            per_second,
+            paid_off: AtomicU64::new(0),
+        }
     }
 
     pub(crate) const fn per_second(&self) -> u32 {
@@ -41,7 +44,12 @@ impl Pace {
             if from - now > burst {
                 return Err(Duration::from_nanos(from - now - burst));
             }
-            match self.paid_off.compare_exchange_weak(seen, from + cost, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.paid_off.compare_exchange_weak(
+                seen,
+                from + cost,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Ok(()),
                 Err(other) => seen = other,
             }
@@ -72,7 +80,10 @@ mod tests {
         let pace = Pace::new(10);
         assert!(pace.take(100, ms(0)).is_ok());
         let wait = pace.take(1, ms(0)).unwrap_err();
-        assert!((Duration::from_secs(9)..Duration::from_secs(10)).contains(&wait), "{wait:?}");
+        assert!(
+            (Duration::from_secs(9)..Duration::from_secs(10)).contains(&wait),
+            "{wait:?}"
+        );
         assert!(pace.take(1, ms(9_200)).is_ok());
     }
 

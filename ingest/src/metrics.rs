@@ -43,11 +43,23 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         metrics::describe_counter!(REQUESTS, "requests answered, by endpoint and status class");
         metrics::describe_counter!(ACCEPTED, "messages that the log has acknowledged, by lane");
-        metrics::describe_counter!(REPEATED, "messages answered from memory: the same was accepted before");
+        metrics::describe_counter!(
+            REPEATED,
+            "messages answered from memory: the same was accepted before"
+        );
         metrics::describe_counter!(REFUSED, "requests and batch items refused, by reason");
-        metrics::describe_counter!(RATE_LIMITED, "messages refused because their app sends too fast");
-        metrics::describe_counter!(TURNED_AWAY, "connections closed at once because too many are open");
-        metrics::describe_histogram!(WRITE_SECONDS, "from handing a record to the producer to its acknowledgement");
+        metrics::describe_counter!(
+            RATE_LIMITED,
+            "messages refused because their app sends too fast"
+        );
+        metrics::describe_counter!(
+            TURNED_AWAY,
+            "connections closed at once because too many are open"
+        );
+        metrics::describe_histogram!(
+            WRITE_SECONDS,
+            "from handing a record to the producer to its acknowledgement"
+        );
         Self {
             requests: ENDPOINTS
                 .iter()

@@ -11,7 +11,11 @@ fn trusted(address: IpAddr, proxies: &[IpNet]) -> bool {
 
 /// Address of the caller. `X-Forwarded-For` counts only when the peer is a trusted proxy, and then its rightmost hop
 /// that is none: what stands further left is the caller's own claim. `None` when that hop is no address.
-pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Option<IpAddr> {
+pub(crate) fn client_address(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    proxies: &[IpNet],
+) -> Option<IpAddr> {
     let mut client = peer.to_canonical();
     if !trusted(client, proxies) {
         return Some(client);
@@ -30,11 +34,18 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet
 
 /// Some proxies add the port.
 fn parse(hop: &str) -> Option<IpAddr> {
-    hop.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
+    hop.parse()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()))
 }
 
 /// Whether nobody on the way could have read the request: TLS to us or to a trusted proxy, or the same host.
-pub(crate) fn is_confidential(tls: bool, peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> bool {
+pub(crate) fn is_confidential(
+    tls: bool,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    proxies: &[IpNet],
+) -> bool {
     if tls {
         return true;
     }
@@ -69,9 +80,17 @@ mod tests {
     #[case::mapped_peer("::ffff:10.0.0.1", &["198.51.100.7"], Some("198.51.100.7"))]
     #[case::no_header("10.0.0.1", &[], Some("10.0.0.1"))]
     #[case::rubbish("10.0.0.1", &["unknown"], None)]
-    fn the_rightmost_untrusted_hop_is_the_caller(#[case] peer: &str, #[case] hops: &[&'static str], #[case] want: Option<&str>) {
+    fn the_rightmost_untrusted_hop_is_the_caller(
+        #[case] peer: &str,
+        #[case] hops: &[&'static str],
+        #[case] want: Option<&str>,
+    ) {
         let lines: Vec<_> = hops.iter().map(|hop| ("x-forwarded-for", *hop)).collect();
-        let got = client_address(peer.parse().unwrap(), &headers(&lines), &["10.0.0.0/8".parse().unwrap()]);
+        let got = client_address(
+            peer.parse().unwrap(),
+            &headers(&lines),
+            &["10.0.0.0/8".parse().unwrap()],
+        );
         assert_eq!(got, want.map(|w| w.parse().unwrap()));
     }
 
@@ -83,8 +102,24 @@ mod tests {
     #[case::proxy_with_tls(false, "10.0.0.1", Some("https"), true)]
     #[case::proxy_without_tls(false, "10.0.0.1", Some("http"), false)]
     #[case::proxy_that_says_nothing(false, "10.0.0.1", None, false)]
-    fn only_an_unreadable_way_is_confidential(#[case] tls: bool, #[case] peer: &str, #[case] proto: Option<&'static str>, #[case] want: bool) {
-        let lines: Vec<_> = proto.map(|p| ("x-forwarded-proto", p)).into_iter().collect();
-        assert_eq!(is_confidential(tls, peer.parse().unwrap(), &headers(&lines), &["10.0.0.0/8".parse().unwrap()]), want);
+    fn only_an_unreadable_way_is_confidential(
+        #[case] tls: bool,
+        #[case] peer: &str,
+        #[case] proto: Option<&'static str>,
+        #[case] want: bool,
+    ) {
+        let lines: Vec<_> = proto
+            .map(|p| ("x-forwarded-proto", p))
+            .into_iter()
+            .collect();
+        assert_eq!(
+            is_confidential(
+                tls,
+                peer.parse().unwrap(),
+                &headers(&lines),
+                &["10.0.0.0/8".parse().unwrap()]
+            ),
+            want
+        );
     }
 }

@@ -53,8 +53,17 @@ impl Writer {
         message: &Candidate,
         traceparent: &str,
     ) -> Result<Pending, WriteError> {
-        let about = About { message_id: Some(message.id), app_id: Some(app.clone()), ..About::default() };
-        let value = codec::encode(&codec::envelope(kind::REQUEST, about, self.clock.now(), &message.request));
+        let about = About {
+            message_id: Some(message.id),
+            app_id: Some(app.clone()),
+            ..About::default()
+        };
+        let value = codec::encode(&codec::envelope(
+            kind::REQUEST,
+            about,
+            self.clock.now(),
+            &message.request,
+        ));
         if value.len() > MAX_REQUEST_BYTES {
             return Err(WriteError::TooLarge);
         }
@@ -65,9 +74,17 @@ impl Writer {
             ..Headers::of(kind::REQUEST)
         };
         let since = self.clock.uptime();
-        let record = OwnedRecord::keyed(Topic::requests(message.lane), &message.request.recipient, value, headers);
+        let record = OwnedRecord::keyed(
+            Topic::requests(message.lane),
+            &message.request.recipient,
+            value,
+            headers,
+        );
         let written = self.producer.write(&record)?;
-        Ok(Pending { acknowledgement: Box::pin(written), since })
+        Ok(Pending {
+            acknowledgement: Box::pin(written),
+            since,
+        })
     }
 
     /// Waits for the acknowledgement, at most until the configured time after the record was handed over.
@@ -93,7 +110,10 @@ impl Writer {
         let now = self.clock.uptime().as_secs() + COMPLAINT_SECONDS;
         let last = self.complained.load(Ordering::Relaxed);
         if now >= last + COMPLAINT_SECONDS && self.complained.swap(now, Ordering::Relaxed) == last {
-            error!(error = failure as &dyn std::error::Error, "messages are not acknowledged and not accepted");
+            error!(
+                error = failure as &dyn std::error::Error,
+                "messages are not acknowledged and not accepted"
+            );
         }
     }
 }

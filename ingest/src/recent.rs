@@ -26,7 +26,11 @@ struct Generations<V> {
 impl<V: Clone> Recent<V> {
     /// Holds at most `capacity` entries (rounded up to a few dozen), none longer than `window`.
     pub(crate) fn new(capacity: usize, window: Duration) -> Self {
-        let generations = || Generations { young: HashMap::new(), old: HashMap::new(), turned: Duration::ZERO };
+        let generations = || Generations {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            turned: Duration::ZERO,
+        };
         Self {
             shards: (0..SHARDS).map(|_| Mutex::new(generations())).collect(),
             window,
@@ -35,7 +39,9 @@ impl<V: Clone> Recent<V> {
     }
 
     fn shard(&self, key: u128) -> std::sync::MutexGuard<'_, Generations<V>> {
-        self.shards[(key % SHARDS as u128) as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[(key % SHARDS as u128) as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `now` is the clock's uptime.
@@ -47,7 +53,9 @@ impl<V: Clone> Recent<V> {
 
     pub(crate) fn insert(&self, key: u128, value: V, now: Duration) {
         let mut shard = self.shard(key);
-        if shard.young.len() >= self.per_generation || now.saturating_sub(shard.turned) >= self.window {
+        if shard.young.len() >= self.per_generation
+            || now.saturating_sub(shard.turned) >= self.window
+        {
             let Generations { young, old, turned } = &mut *shard;
             std::mem::swap(young, old);
             young.clear();

@@ -54,7 +54,9 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,9 +70,17 @@ impl Service {
         if let Some(tls) = &config.tls {
             http::certificate(tls).await?;
         }
-        let Deps { kafka, directory, platform_key, clock } = deps;
+        let Deps {
+            kafka,
+            directory,
+            platform_key,
+            clock,
+        } = deps;
         let producer = Producer::new(&kafka, "ingest", Linger::Short)?;
-        let listener = bind(config.listen).await?.into_std().map_err(Error::Serve)?;
+        let listener = bind(config.listen)
+            .await?
+            .into_std()
+            .map_err(Error::Serve)?;
         let address = listener.local_addr().map_err(Error::Serve)?;
         let api = Api {
             auth: Auth::new(directory, platform_key.clone(), Arc::clone(&clock), &config),
@@ -87,7 +97,12 @@ impl Service {
             clock,
             config,
         };
-        Ok(Self { api: Arc::new(api), producer, listener, address })
+        Ok(Self {
+            api: Arc::new(api),
+            producer,
+            listener,
+            address,
+        })
     }
 
     /// Where it listens.
@@ -101,7 +116,12 @@ impl Service {
     /// # Errors
     /// When the listener breaks, or records are left that the log did not take.
     pub async fn run(self, handle: Handle) -> Result<(), Error> {
-        let Self { api, producer, listener, address } = self;
+        let Self {
+            api,
+            producer,
+            listener,
+            address,
+        } = self;
         handle.ready();
         info!(%address, tls = api.config.tls.is_some(), "ingest listens");
         let served = http::serve(api, listener, &handle).await;

@@ -5,67 +5,23 @@
 //! the lane allows; `failed` and `expired` are said only when no attempt is open, taken or unknown; exactly one
 //! outcome, and later evidence corrects it.
 
+mod attempt;
+
 use jixinda_schemas::{
-    AppId, CallId, ChannelId, Lane, MessageId, Phone, Position, Reason, Timestamp,
+    AppId, CallId, ChannelId, Lane, MessageId, Phone, Position, Reason, SignatureId, Timestamp,
     event::{
         AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, AttemptState,
-        AttemptSummary, NotStartedCause, Outcome, RawReceipt, Request, Routed, Terminal,
+        NotStartedCause, Outcome, RawReceipt, Request, Routed, Terminal,
     },
-    vendor::{Blame, Disposition, ReceiptStatus},
+    vendor::{Disposition, ReceiptStatus},
 };
+
+pub use attempt::{Attempt, Claim, Finish, Report};
 
 /// Most attempts that may be started for one message.
 pub const MAX_STARTED: usize = 3;
 /// A routing that no one claimed is taken as dead so long after `not_after`.
 const CLAIM_GRACE_MS: i64 = 10_000;
-
-/// Who claimed an attempt first.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Claim {
-    /// A sender, to call the vendor.
-    Started { call_id: CallId, at: Timestamp },
-    /// A sender or the router gave it back.
-    NotStarted {
-        cause: NotStartedCause,
-        retry_after_ms: u32,
-        at: Timestamp,
-    },
-}
-
-/// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finish {
-    pub result: AttemptResult,
-    pub submitted_at: Option<Timestamp>,
-    /// Broker time.
-    pub at: Timestamp,
-}
-
-/// The receipt that counts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    pub status: ReceiptStatus,
-    pub code: String,
-    pub blame: Option<Blame>,
-    /// Broker time.
-    pub at: Timestamp,
-}
-
-/// What is known of one decision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attempt {
-    pub n: u16,
-    pub channel: ChannelId,
-    pub vendor: String,
-    pub segments: u32,
-    pub price_micros: u64,
-    pub routed_at: Timestamp,
-    pub claim: Option<Claim>,
-    pub finish: Option<Finish>,
-    pub report: Option<Report>,
-    /// No receipt within the usual time: counted against the channel.
-    pub overdue: bool,
-}
 
 /// One message with all that is known of it.
 #[derive(Clone, Debug)]
@@ -110,164 +66,6 @@ pub struct Deadlines {
     pub claim_ms: i64,
 }
 
-impl Attempt {
-    /// Where it stands by all that is known.
-    #[must_use]
-    pub fn state(&self) -> AttemptState {
-        match &self.report {
-            Some(r) if r.status == ReceiptStatus::Delivered => return AttemptState::Delivered,
-            Some(r) if r.status.is_final() => return AttemptState::Undelivered,
-            _ => {}
-        }
-        match (&self.claim, &self.finish) {
-            (None, _) => AttemptState::Routed,
-            (Some(Claim::NotStarted { .. }), _) => AttemptState::NotStarted,
-            (Some(Claim::Started { .. }), None) => AttemptState::Started,
-            (Some(Claim::Started { .. }), Some(f)) => match f.result {
-                AttemptResult::Accepted { .. } => AttemptState::Accepted,
-                AttemptResult::Rejected { .. } => AttemptState::Rejected,
-                AttemptResult::Unknown { .. } => AttemptState::Unknown,
-                AttemptResult::NotCalled => AttemptState::NotCalled,
-            },
-        }
-    }
-
-    /// Whether the vendor has it or may have it.
-    #[must_use]
-    pub fn may_be_taken(&self) -> bool {
-        matches!(
-            self.state(),
-            AttemptState::Started
-                | AttemptState::Accepted
-                | AttemptState::Unknown
-                | AttemptState::Delivered
-                | AttemptState::Undelivered
-        )
-    }
-
-    /// The call's id, once it was claimed for one.
-    #[must_use]
-    pub fn call_id(&self) -> Option<CallId> {
-        match self.claim {
-            Some(Claim::Started { call_id, .. }) => Some(call_id),
-            _ => None,
-        }
-    }
-
-    /// The vendor's id, once it was accepted.
-    #[must_use]
-    pub fn vendor_id(&self) -> Option<&str> {
-        match &self.finish {
-            Some(Finish {
-                result: AttemptResult::Accepted { vendor_id },
-                ..
-            }) => Some(vendor_id),
-            _ => None,
-        }
-    }
-
-    /// From when the wait for a receipt counts.
-    fn since(&self) -> Timestamp {
-        match (&self.finish, &self.claim) {
-            (Some(f), _) => f.at,
-            (None, Some(Claim::Started { at, .. } | Claim::NotStarted { at, .. })) => *at,
-            (None, None) => self.routed_at,
-        }
-    }
-
-    fn rejection(&self) -> Option<Disposition> {
-        match &self.finish {
-            Some(Finish {
-                result: AttemptResult::Rejected { disposition, .. },
-                ..
-            }) => Some(*disposition),
-            _ => None,
-        }
-    }
-
-    /// When the channel may be tried again for this message; `None` when it must not.
-    #[must_use]
-    pub fn retry_same_at(&self) -> Option<Timestamp> {
-        const PAUSE_MS: i64 = 1_000;
-        match (&self.claim, &self.finish) {
-            (
-                Some(Claim::NotStarted {
-                    retry_after_ms, at, ..
-                }),
-                _,
-            ) => Some(at.plus_millis(i64::from(*retry_after_ms))),
-            (
-                _,
-                Some(Finish {
-                    result: AttemptResult::NotCalled,
-                    at,
-                    ..
-                }),
-            ) => Some(*at),
-            (
-                _,
-                Some(Finish {
-                    result:
-                        AttemptResult::Rejected {
-                            disposition: Disposition::RetrySame,
-                            retry_after_ms,
-                            ..
-                        },
-                    at,
-                    ..
-                }),
-            ) => Some(at.plus_millis(retry_after_ms.map_or(PAUSE_MS, i64::from))),
-            _ => None,
-        }
-    }
-
-    fn summary(&self, id: MessageId) -> AttemptSummary {
-        let state = self.state();
-        let code = match (&self.report, &self.finish) {
-            (Some(r), _) => Some(r.code.clone()),
-            (
-                None,
-                Some(Finish {
-                    result: AttemptResult::Rejected { vendor_code, .. },
-                    ..
-                }),
-            ) => Some(vendor_code.clone()),
-            (
-                None,
-                Some(Finish {
-                    result: AttemptResult::Unknown { detail },
-                    ..
-                }),
-            ) => Some(detail.clone()),
-            _ => None,
-        };
-        let taken = matches!(
-            state,
-            AttemptState::Accepted | AttemptState::Delivered | AttemptState::Undelivered
-        );
-        AttemptSummary {
-            n: self.n,
-            attempt_id: jixinda_schemas::AttemptId::new(id, self.n),
-            channel: self.channel.clone(),
-            vendor: self.vendor.clone(),
-            state,
-            code,
-            call_id: self.call_id(),
-            vendor_id: self.vendor_id().map(ToOwned::to_owned),
-            segments: self.segments,
-            cost_micros: if taken { self.price_micros } else { 0 },
-            routed_at: self.routed_at,
-            started_at: match self.claim {
-                Some(Claim::Started { at, .. }) => Some(at),
-                _ => None,
-            },
-            submitted_at: self.finish.as_ref().and_then(|f| f.submitted_at),
-            finished_at: self.finish.as_ref().map(|f| f.at),
-            receipt_at: self.report.as_ref().map(|r| r.at),
-        }
-    }
-}
-
 impl Entry {
     /// End of validity.
     #[must_use]
@@ -279,6 +77,12 @@ impl Entry {
     #[must_use]
     pub const fn recipient(&self) -> &Phone {
         &self.request.recipient
+    }
+
+    /// The signature that was used last, or else the one that was asked for.
+    fn signature(&self) -> Option<SignatureId> {
+        let used = self.attempts.iter().rev().find_map(|a| a.signature.clone());
+        used.or_else(|| self.request.signature.clone())
     }
 
     /// Number of the next decision.
@@ -295,6 +99,7 @@ impl Entry {
                     n,
                     channel: unknown_channel(),
                     vendor: String::new(),
+                    signature: None,
                     segments: 0,
                     price_micros: 0,
                     routed_at: Timestamp(0),
@@ -315,6 +120,7 @@ impl Entry {
         let a = self.attempt(routed.n);
         a.channel = routed.channel.clone();
         a.vendor.clone_from(&routed.vendor);
+        a.signature = Some(routed.signature.clone());
         a.segments = routed.segments;
         a.price_micros = routed.price_micros;
         a.routed_at = routed.decided_at;
@@ -594,7 +400,7 @@ impl Entry {
             region: phone.region().to_owned(),
             recipient: Some(phone.clone()),
             template: Some(self.request.template.clone()),
-            signature: self.request.signature.clone(),
+            signature: self.signature(),
             campaign: self.request.campaign.clone(),
             attempts: self.attempts.iter().map(|a| a.summary(self.id)).collect(),
             ended_at: now,

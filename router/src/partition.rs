@@ -1,5 +1,8 @@
 //! Everything about the recipients of one partition: folded from the log, never acted on here.
 
+mod facts;
+mod receipts;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap, VecDeque},
@@ -17,31 +20,21 @@ use jixinda_runtime::{
     },
 };
 use jixinda_schemas::{
-    CallId, ChannelId, Lane, MessageId, Phone, Position, Reason, Timestamp, Topic, WriterId,
-    codec::{self, Event},
-    event::{
-        AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, AttemptState, Outcome,
-        RawReceipt, Routed,
-    },
+    CallId, ChannelId, Lane, MessageId, Phone, Reason, Timestamp, Topic, WriterId,
     seal::PlatformKey,
-    vendor::{Blame, Disposition, ReceiptStatus},
 };
+
+use facts::Fact;
+use receipts::Unmatched;
 
 use crate::{
     Config, emit,
-    health::{Book, News, SharedHealth},
+    health::{Book, SharedHealth},
     ids::{Ids, Sighting},
     intake::{self, Intake, Proof},
     message::Entry,
     metrics,
 };
-
-/// An unmatched receipt waits so long for its attempt.
-const UNMATCHED_MS: i64 = 24 * 3_600_000;
-/// After a takeover, a receipt that was read before and is older than this belongs to a message that has ended.
-const REREAD_MS: i64 = 120_000;
-/// Calls of ended messages are known so long, so that their repeated receipts are just counted.
-const CLOSED_MS: i64 = 300_000;
 
 /// What the router's partitions share.
 #[derive(Debug)]
@@ -79,24 +72,6 @@ pub(crate) struct Held {
     pub(crate) queued: bool,
     /// Channel whose concurrency it takes up.
     in_flight: Option<ChannelId>,
-}
-
-#[derive(Debug)]
-enum Fact {
-    Routed(Routed),
-    Started(AttemptStarted),
-    NotStarted(AttemptNotStarted),
-    Finished(AttemptFinished),
-    Outcome(Outcome),
-}
-
-#[derive(Debug)]
-struct Unmatched {
-    receipt: RawReceipt,
-    offset: i64,
-    at: Timestamp,
-    record: OwnedRecord,
-    reread: bool,
 }
 
 /// Something to be written whatever happens to the message.
@@ -317,352 +292,6 @@ impl Partition {
         }
         self.match_waiting(&recipient);
         self.touched.push(id);
-    }
-
-    fn fold_fact(&mut self, record: &Record<'_>, standing: Standing) {
-        let Some(value) = record.value else { return };
-        let event = match codec::decode(record.kind(), value) {
-            Ok(event) => event,
-            Err(e) => {
-                if self.acting {
-                    let letter = dead_letter(
-                        record,
-                        e.reason(),
-                        &e.to_string(),
-                        "router.fold",
-                        self.shared.clock.now(),
-                    );
-                    self.chores.push(Chore {
-                        record: letter,
-                        ends: None,
-                    });
-                }
-                return;
-            }
-        };
-        let valid = standing == Standing::Valid;
-        let (id, fact) = match event {
-            Event::Routed(e) if valid => (e.message_id, Fact::Routed(e.payload)),
-            Event::AttemptStarted(e) if valid => (e.message_id, Fact::Started(e.payload)),
-            Event::AttemptNotStarted(e) if valid => (e.message_id, Fact::NotStarted(e.payload)),
-            // Counts when its claim does, whoever says so.
-            Event::AttemptFinished(e) => (e.message_id, Fact::Finished(e.payload)),
-            Event::Outcome(e) if valid => (e.message_id, Fact::Outcome(e.payload)),
-            Event::OutcomeCorrected(e) if valid => (e.message_id, Fact::Outcome(e.payload.current)),
-            _ => return,
-        };
-        let Some(id) = id else { return };
-        if self.entries.contains_key(&id) {
-            if self.ledger.knows(&Work::Message(id)) {
-                self.ledger
-                    .fact(&Work::Message(id), record.topic, record.offset);
-            }
-            self.apply(id, fact, record.at);
-        } else if !self.acting {
-            self.ledger
-                .fact(&Work::Message(id), record.topic, record.offset);
-            self.shells.entry(id).or_default().push((fact, record.at));
-        }
-    }
-
-    fn apply(&mut self, id: MessageId, fact: Fact, at: Timestamp) {
-        let Some(held) = self.entries.get_mut(&id) else {
-            return;
-        };
-        let entry = &mut held.entry;
-        let mut try_receipts = false;
-        match fact {
-            Fact::Routed(routed) => {
-                entry.routed(&routed);
-                held.written = Written::Nothing;
-            }
-            Fact::Started(started) => try_receipts = entry.started(&started),
-            Fact::NotStarted(given_back) => {
-                entry.not_started(&given_back, at);
-                if held.written == Written::Withdrawal {
-                    held.written = Written::Nothing;
-                }
-            }
-            Fact::Finished(finished) => {
-                if entry.finished(&finished, at) {
-                    try_receipts = true;
-                    let (lane, channel) = (entry.lane, finished.channel.clone());
-                    self.finished(id, lane, channel, &finished, at);
-                }
-            }
-            Fact::Outcome(outcome) => {
-                let newer = entry
-                    .outcome
-                    .as_ref()
-                    .is_none_or(|known| known.seq < outcome.seq);
-                if newer {
-                    entry.outcome = Some(outcome);
-                    held.written = Written::Nothing;
-                }
-                self.ledger.end(&Work::Message(id));
-            }
-        }
-        if try_receipts && let Some(held) = self.entries.get(&id) {
-            let recipient = held.entry.recipient().clone();
-            self.match_waiting(&recipient);
-        }
-        self.sync_in_flight(id);
-        self.touched.push(id);
-    }
-
-    fn finished(
-        &mut self,
-        id: MessageId,
-        lane: Lane,
-        channel: ChannelId,
-        finished: &AttemptFinished,
-        at: Timestamp,
-    ) {
-        let half_life = self.shared.config.half_life_ms();
-        let (mut fault, mut called) = (false, true);
-        match &finished.result {
-            AttemptResult::Accepted { .. } => {
-                let after = self.shared.health.load().overdue_after_ms(&channel, lane);
-                self.overdue
-                    .push(Reverse((at.plus_millis(after), id, finished.n)));
-            }
-            AttemptResult::Rejected {
-                disposition,
-                blame,
-                vendor_code,
-                ..
-            } => {
-                fault = *blame == Blame::Channel;
-                if *disposition == Disposition::Account {
-                    self.news.push(ChannelNews::Account {
-                        channel: channel.clone(),
-                        code: vendor_code.clone(),
-                        at,
-                    });
-                }
-            }
-            AttemptResult::Unknown { .. } => fault = true,
-            AttemptResult::NotCalled => called = false,
-        }
-        if fault {
-            self.book.book(&channel, lane, News::Failed, at, half_life);
-        }
-        if called {
-            self.news
-                .push(ChannelNews::Submitted { channel, fault, at });
-        }
-    }
-
-    /// Counts a message in flight from its decision to the vendor's answer.
-    pub(crate) fn sync_in_flight(&mut self, id: MessageId) {
-        let Some(held) = self.entries.get_mut(&id) else {
-            return;
-        };
-        let open = held
-            .entry
-            .attempts
-            .iter()
-            .find(|a| matches!(a.state(), AttemptState::Routed | AttemptState::Started))
-            .map(|a| a.channel.clone());
-        let want = open.or_else(|| match &held.written {
-            Written::Routing(channel) => Some(channel.clone()),
-            _ => None,
-        });
-        if held.in_flight == want {
-            return;
-        }
-        if let Some(channel) = std::mem::replace(&mut held.in_flight, want.clone()) {
-            self.news.push(ChannelNews::InFlight {
-                channel,
-                change: -1,
-            });
-        }
-        if let Some(channel) = want {
-            self.news.push(ChannelNews::InFlight { channel, change: 1 });
-        }
-    }
-
-    fn fold_receipt(&mut self, record: &Record<'_>) {
-        let Some(value) = record.value else { return };
-        let receipt = match codec::decode(record.kind(), value) {
-            Ok(Event::RawReceipt(e)) => e.payload,
-            Ok(_) => return,
-            Err(e) => {
-                self.bury(
-                    record,
-                    e.reason(),
-                    &e.to_string(),
-                    Work::Record(record.topic, record.offset),
-                );
-                return;
-            }
-        };
-        let reread = self
-            .marks
-            .get(&record.topic)
-            .is_some_and(|mark| record.offset < *mark);
-        let waiting = Unmatched {
-            offset: record.offset,
-            at: record.at,
-            reread,
-            record: dead_letter(
-                record,
-                Reason::ReceiptUnmatched,
-                "no attempt fits the receipt",
-                "router.tracker",
-                record.at,
-            ),
-            receipt,
-        };
-        let recipient = waiting.receipt.recipient.clone();
-        if self.try_match(&waiting) {
-            return;
-        }
-        let echo = waiting.receipt.echo.as_deref().and_then(CallId::from_echo);
-        let ended =
-            echo.is_some_and(|call| self.closed_calls.get(&call) == Some(&waiting.receipt.channel));
-        if ended || (reread && self.shared.clock.now().since(record.at) > REREAD_MS) {
-            metrics::late_receipt();
-            return;
-        }
-        self.ledger.open(
-            record.topic,
-            record.offset,
-            Work::Record(record.topic, record.offset),
-        );
-        self.unmatched.entry(recipient).or_default().push(waiting);
-    }
-
-    /// Joins a receipt with its attempt; false when there is none yet.
-    fn try_match(&mut self, waiting: &Unmatched) -> bool {
-        let receipt = &waiting.receipt;
-        let Some(ids) = self.by_recipient.get(&receipt.recipient) else {
-            return false;
-        };
-        let found = ids.iter().find_map(|id| {
-            let i = self.entries.get(id)?.entry.receipt_target(receipt)?;
-            Some((*id, i))
-        });
-        let Some((id, i)) = found else { return false };
-        if self.ledger.knows(&Work::Message(id)) {
-            self.ledger
-                .fact(&Work::Message(id), Topic::ReceiptsRaw, waiting.offset);
-        }
-        let Some(held) = self.entries.get_mut(&id) else {
-            return false;
-        };
-        let entry = &mut held.entry;
-        if !entry.reported(i, receipt, waiting.at) {
-            return true;
-        }
-        let attempt = &mut entry.attempts[i];
-        let was_overdue = std::mem::take(&mut attempt.overdue);
-        let submitted = attempt
-            .finish
-            .as_ref()
-            .and_then(|f| f.submitted_at)
-            .unwrap_or(attempt.routed_at);
-        let (channel, lane) = (attempt.channel.clone(), entry.lane);
-        let half_life = self.shared.config.half_life_ms();
-        if was_overdue {
-            self.book
-                .book(&channel, lane, News::CameAfterAll, waiting.at, half_life);
-        }
-        if receipt.status == ReceiptStatus::Delivered {
-            let millis = waiting.at.since(submitted);
-            if millis < 0 {
-                metrics::clamped();
-            }
-            self.book.book(
-                &channel,
-                lane,
-                News::Delivered(millis.max(0) as f64 / 1000.0),
-                waiting.at,
-                half_life,
-            );
-        } else if receipt.status.is_final() && receipt.blame == Some(Blame::Channel) {
-            self.book
-                .book(&channel, lane, News::Failed, waiting.at, half_life);
-        }
-        if !waiting.reread {
-            let cause = Position {
-                topic: Topic::ReceiptsRaw,
-                partition: self.number,
-                offset: waiting.offset,
-            };
-            let now = self.shared.clock.now();
-            self.receipts.push(emit::receipt(
-                entry,
-                &entry.attempts[i],
-                receipt,
-                cause,
-                (now, &self.writer),
-            ));
-        }
-        self.touched.push(id);
-        true
-    }
-
-    fn match_waiting(&mut self, recipient: &Phone) {
-        let Some(waiting) = self.unmatched.remove(recipient) else {
-            return;
-        };
-        let mut left = Vec::new();
-        for unmatched in waiting {
-            if self.try_match(&unmatched) {
-                self.ledger
-                    .end(&Work::Record(Topic::ReceiptsRaw, unmatched.offset));
-            } else {
-                left.push(unmatched);
-            }
-        }
-        if !left.is_empty() {
-            self.unmatched.insert(recipient.clone(), left);
-        }
-    }
-
-    /// Gives up on receipts that no attempt came for, and forgets what is too old.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
-        let mut expired = Vec::new();
-        self.unmatched.retain(|_, list| {
-            let (old, young): (Vec<_>, Vec<_>) = std::mem::take(list)
-                .into_iter()
-                .partition(|u| now.since(u.at) > UNMATCHED_MS);
-            expired.extend(old);
-            *list = young;
-            !list.is_empty()
-        });
-        for unmatched in expired {
-            let work = Work::Record(Topic::ReceiptsRaw, unmatched.offset);
-            if unmatched.reread {
-                metrics::late_receipt();
-                self.ledger.end(&work);
-            } else {
-                metrics::refused(Reason::ReceiptUnmatched);
-                self.chores.push(Chore {
-                    record: unmatched.record,
-                    ends: Some(work),
-                });
-            }
-        }
-        while self
-            .closed_order
-            .front()
-            .is_some_and(|(at, _)| now.since(*at) > CLOSED_MS)
-        {
-            if let Some((_, call)) = self.closed_order.pop_front() {
-                self.closed_calls.remove(&call);
-            }
-        }
-        let oldest_open = self
-            .ledger
-            .oldest()
-            .filter_map(|work| match work {
-                Work::Message(id) => self.entries.get(id).map(|h| h.entry.accepted_at),
-                Work::Record(..) => None,
-            })
-            .min();
-        self.ids.forget(oldest_open.unwrap_or(now).min(now));
     }
 
     /// Names work that ends with an acknowledgement.

@@ -1,11 +1,13 @@
 //! The router's role: acts on what its partitions have folded.
 
+mod route;
+
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use jixinda_runtime::{
     clock::SharedClock,
-    directory::{Directory, View},
+    directory::Directory,
     kafka::{
         Kafka, Record,
         fence::Standing,
@@ -15,23 +17,19 @@ use jixinda_runtime::{
     lifecycle::Handle,
 };
 use jixinda_schemas::{
-    AttemptId, Lane, MessageId, Reason, Timestamp, Topic, WriterId,
+    Lane, MessageId, Reason, Timestamp, Topic, WriterId,
     codec::{self, Event},
     directory::ChannelState,
-    event::{HealthReport, Routed},
+    event::HealthReport,
     seal::PlatformKey,
-    segments, validate,
 };
-use sha2::{Digest, Sha256};
 use tracing::{error, warn};
 
 use crate::{
     Config, Error,
     admission::Admission,
-    decide::{self, Inputs},
     emit,
     health::{Health, News, Reports, SharedHealth},
-    intake::{self, Proof, Verdict},
     message::Step,
     metrics,
     partition::{ChannelNews, Partition, Shared, Written},
@@ -54,20 +52,18 @@ pub const READS: [Topic; 9] = [
 ];
 
 /// Topics that it opens.
-const WRITES: [Topic; 5] = [
+const WRITES: [Topic; 6] = [
     Topic::DispatchOtp,
     Topic::DispatchNotice,
     Topic::DispatchMarketing,
     Topic::Attempts,
+    Topic::Receipts,
     Topic::Outcomes,
 ];
 
 /// Undecided messages of a lane in a partition: beyond the first the lane's requests are paused, below the second
 /// they are resumed.
 const UNDECIDED: (usize, usize) = (4_000, 2_000);
-/// Messages that may be found blocked in one look at a lane, and how long the lane then rests.
-const BLOCKED: usize = 16;
-const REST_MS: i64 = 10;
 /// News of calls older than this come from reading the log again, and say nothing about now.
 const STALE_NEWS_MS: i64 = 60_000;
 /// Health that a starting router reads.
@@ -399,124 +395,6 @@ impl Router {
         }
     }
 
-    /// Routes what can go, oldest first; what cannot does not block those behind it.
-    fn route(
-        &mut self,
-        state: &mut Partition,
-        lane: Lane,
-        share: Share,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) {
-        let waiting = state.queues[lane.index()].len();
-        if waiting == 0 || now < state.blocked_until[lane.index()] {
-            return;
-        }
-        let view = self.shared.directory.view();
-        let mut blocked = 0;
-        for _ in 0..waiting {
-            if blocked >= BLOCKED || !out.has_room() {
-                break;
-            }
-            let Some(id) = state.queues[lane.index()].pop_front() else {
-                break;
-            };
-            if self.route_one(state, id, &view, share, now, out) {
-                continue;
-            }
-            blocked += 1;
-            state.queues[lane.index()].push_back(id);
-        }
-        if blocked > 0 {
-            state.blocked_until[lane.index()] = now.plus_millis(REST_MS);
-        }
-    }
-
-    /// Returns false when the message must wait for a channel.
-    fn route_one(
-        &mut self,
-        state: &mut Partition,
-        id: MessageId,
-        view: &View,
-        share: Share,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let Some(held) = state.entries.get_mut(&id) else {
-            return true;
-        };
-        held.queued = false;
-        if held.written != Written::Nothing
-            || !matches!(
-                held.entry.next(now, shared.config.deadlines()),
-                Step::Decide(_)
-            )
-        {
-            state.touched.push(id);
-            return true;
-        }
-        let accepted = match intake::judge(&held.entry, &held.proof, view, &shared.key, now) {
-            Verdict::Accepted(accepted) => accepted,
-            Verdict::AskAgain(at) => {
-                state.timers.push(Reverse((at, id)));
-                return true;
-            }
-            Verdict::Refused(problem) => {
-                metrics::refused(problem.reason);
-                held.entry.refused = Some((
-                    problem.reason,
-                    format!("{}: {}", problem.field, problem.detail),
-                ));
-                state.touched.push(id);
-                return true;
-            }
-        };
-        // The proof was good; its copy of the record is not needed any more.
-        held.proof = Proof::Ingest;
-        let (n, health) = (held.entry.next_n(), shared.health.load());
-        let seed = seed(id, n, view.snapshot.offset, health.offset);
-        let (lane, uptime) = (held.entry.lane, shared.clock.uptime());
-        let decision = decide::decide(&Inputs {
-            directory: &view.snapshot,
-            request: &accepted,
-            params: &held.entry.request.params,
-            recipient: held.entry.recipient(),
-            previous: &held.entry.attempts,
-            rate: &|channel, lane| health.rate(channel, lane),
-            local: &|channel| self.admission.gate(channel, lane, share, uptime),
-            seed,
-            now,
-        });
-        let Some(choice) = &decision.choice else {
-            if decision.may_wait() {
-                held.queued = true;
-                return false;
-            }
-            held.entry.no_route = true;
-            state.touched.push(id);
-            return true;
-        };
-        let Some(channel) = view.snapshot.channels.get(&choice.channel) else {
-            return false;
-        };
-        self.admission.admitted(channel, lane, share, uptime);
-        let routed = make(
-            &held.entry,
-            &accepted,
-            &decision,
-            channel,
-            (n, seed, view.snapshot.offset, health.offset),
-            now,
-        );
-        metrics::decision(lane, channel.id.as_str());
-        out.owned(emit::routed(&held.entry, routed, &state.writer, now));
-        held.written = Written::Routing(channel.id.clone());
-        state.sync_in_flight(id);
-        self.hear(state);
-        true
-    }
-
     fn report(&mut self, state: &mut Partition, now: Timestamp, out: &mut Outbox) {
         if now.since(state.reported_at) < 1_000 {
             return;
@@ -560,64 +438,5 @@ impl Router {
             state.swept_at = now;
             state.sweep(now);
         }
-    }
-}
-
-fn seed(id: MessageId, n: u16, directory: i64, health: i64) -> u64 {
-    let mut hash = Sha256::new();
-    hash.update(id.0.as_bytes());
-    hash.update(n.to_be_bytes());
-    hash.update(directory.to_be_bytes());
-    hash.update(health.to_be_bytes());
-    let digest = hash.finalize();
-    let mut first = [0_u8; 8];
-    first.copy_from_slice(&digest[..8]);
-    // 53 bits survive readers whose numbers are doubles.
-    u64::from_be_bytes(first) >> 11
-}
-
-fn make(
-    entry: &crate::message::Entry,
-    accepted: &validate::Accepted,
-    decision: &decide::Decision,
-    channel: &jixinda_schemas::directory::Channel,
-    basis: (u16, u64, i64, i64),
-    now: Timestamp,
-) -> Routed {
-    let (n, seed, directory_offset, health_offset) = basis;
-    let recipient = entry.recipient();
-    let segments = segments::count(&accepted.text, recipient.region());
-    let (content, sign_name) = decision
-        .choice
-        .as_ref()
-        .map(|c| (c.content.clone(), c.sign_name.clone()))
-        .unwrap_or((
-            jixinda_schemas::template::Content::FullText {
-                text: accepted.text.clone(),
-            },
-            String::new(),
-        ));
-    Routed {
-        n,
-        attempt_id: AttemptId::new(entry.id, n),
-        request: entry.position,
-        lane: entry.lane,
-        recipient: recipient.clone(),
-        channel: channel.id.clone(),
-        vendor: channel.vendor.clone(),
-        pool: channel.pool.clone(),
-        template: accepted.template.id.clone(),
-        signature: accepted.signature.id.clone(),
-        sign_name,
-        content,
-        text: accepted.text.clone(),
-        segments,
-        price_micros: u64::from(segments) * channel.price_micros(recipient.expose(), entry.lane),
-        not_after: entry.not_after(),
-        directory_offset,
-        health_offset,
-        seed,
-        decided_at: now,
-        considered: decision.considered.clone(),
     }
 }

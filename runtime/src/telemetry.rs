@@ -1,5 +1,7 @@
 //! Logs: text for people or JSON for machines, filtered by `telemetry.filter`.
 
+use std::io::IsTerminal as _;
+
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -35,7 +37,11 @@ pub fn init(config: &Config) -> Result<(), Error> {
     let registry = tracing_subscriber::registry().with(filter);
     let done = match config.format {
         Form::Text => registry
-            .with(fmt::layer().with_writer(std::io::stderr))
+            .with(
+                fmt::layer()
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_writer(std::io::stderr),
+            )
             .try_init(),
         Form::Json => registry
             .with(

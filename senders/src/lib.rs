@@ -7,11 +7,13 @@
 
 pub mod claims;
 pub mod config;
+mod emit;
 pub mod error;
 pub mod limiter;
 pub mod metrics;
 pub mod receipts;
 pub mod registry;
+mod sender;
 mod service;
 pub mod sink;
 pub mod vendor;

@@ -93,7 +93,12 @@ impl Attempt {
         }
     }
 
-    fn about(message: Option<MessageId>, app: Option<&AppId>, at: Timestamp, place: Place) -> Result<Self, Misfit> {
+    fn about(
+        message: Option<MessageId>,
+        app: Option<&AppId>,
+        at: Timestamp,
+        place: Place,
+    ) -> Result<Self, Misfit> {
         Ok(Self {
             message_id: message.ok_or(Misfit)?.0,
             app: text(app),
@@ -112,7 +117,13 @@ impl Attempt {
                 self.result = "accepted";
                 self.vendor_id.clone_from(vendor_id);
             }
-            AttemptResult::Rejected { disposition, blame, vendor_code, message, retry_after_ms } => {
+            AttemptResult::Rejected {
+                disposition,
+                blame,
+                vendor_code,
+                message,
+                retry_after_ms,
+            } => {
                 self.result = "rejected";
                 self.disposition = words::disposition(*disposition);
                 self.blame = words::blame(*blame);

@@ -94,7 +94,11 @@ impl Outcome {
             vendor: deciding.map_or_else(String::new, |a| a.vendor.clone()),
             code: deciding.and_then(|a| a.code.clone()).unwrap_or_default(),
             segments: taken().map(|a| a.segments).fold(0, u32::saturating_add),
-            cost_micros: outcome.attempts.iter().map(|a| a.cost_micros).fold(0, u64::saturating_add),
+            cost_micros: outcome
+                .attempts
+                .iter()
+                .map(|a| a.cost_micros)
+                .fold(0, u64::saturating_add),
             attempts: u16::try_from(outcome.attempts.len()).unwrap_or(u16::MAX),
             first_channel: text(first.map(|a| &a.channel)),
             accepted_at: instant(accepted),
@@ -124,13 +128,17 @@ const fn may_be_taken(state: AttemptState) -> bool {
         | AttemptState::Unknown
         | AttemptState::Delivered
         | AttemptState::Undelivered => true,
-        AttemptState::Routed | AttemptState::NotStarted | AttemptState::NotCalled | AttemptState::Rejected => false,
+        AttemptState::Routed
+        | AttemptState::NotStarted
+        | AttemptState::NotCalled
+        | AttemptState::Rejected => false,
     }
 }
 
 /// The one that arrived; else the last that may have been taken; else the last refusal; else the last decision.
 fn deciding(outcome: &event::Outcome) -> Option<&AttemptSummary> {
-    let last = |which: fn(AttemptState) -> bool| outcome.attempts.iter().rev().find(|a| which(a.state));
+    let last =
+        |which: fn(AttemptState) -> bool| outcome.attempts.iter().rev().find(|a| which(a.state));
     let arrived = (outcome.outcome == Terminal::Delivered)
         .then(|| last(|state| state == AttemptState::Delivered))
         .flatten();

@@ -43,7 +43,11 @@ pub struct Routing {
 }
 
 impl Routing {
-    pub(super) fn new(event: &Envelope<Routed>, place: Place, key: &PlatformKey) -> Result<Self, Misfit> {
+    pub(super) fn new(
+        event: &Envelope<Routed>,
+        place: Place,
+        key: &PlatformKey,
+    ) -> Result<Self, Misfit> {
         let routed = &event.payload;
         let recipient = Recipient::new(Some(&routed.recipient), key);
         Ok(Self {

@@ -4,11 +4,7 @@
 //! dies between its log of tokens and the part would drop the retry, a batch in doubt is then counted in the table, and
 //! only what is missing is inserted.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use clickhouse::{Client, RowOwned, RowWrite};
 use jixinda_schemas::Topic;
@@ -18,7 +14,12 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::range::Span;
-use crate::{Config, Error, ddl::Server, metrics, rows::{Rows, each}};
+use crate::{
+    Config, Error,
+    ddl::Server,
+    metrics,
+    rows::{Rows, each},
+};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -48,7 +49,12 @@ pub(crate) struct Inserter {
 }
 
 impl Inserter {
-    pub(crate) fn new(config: &Config, server: Server, log_id: Uuid, quit: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        server: Server,
+        log_id: Uuid,
+        quit: watch::Receiver<bool>,
+    ) -> Self {
         let mut client = config
             .client()
             .with_setting("async_insert", "0")
@@ -58,7 +64,13 @@ impl Inserter {
             client = client.with_setting("deduplicate_insert", "enable");
         }
         let permits = Semaphore::new(config.inserts_at_once);
-        Self { client, log_id, timeout: config.insert_timeout, permits, quit }
+        Self {
+            client,
+            log_id,
+            timeout: config.insert_timeout,
+            permits,
+            quit,
+        }
     }
 
     /// Resolves when the batch is in ClickHouse; false when it was given up, which the commit still says.
@@ -93,7 +105,11 @@ impl Inserter {
 
     async fn once(&self, batch: &Batch, doubt: bool) -> Result<(), Error> {
         // Never closed.
-        let _permit = self.permits.acquire().await.map_err(|e| Error::Thread(e.to_string()))?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|e| Error::Thread(e.to_string()))?;
         let token = self.token(batch);
         self.insert(&batch.rows, &token, |_| true).await?;
         if doubt {
@@ -105,10 +121,18 @@ impl Inserter {
     /// `log:topic:partition:a-b`
     fn token(&self, batch: &Batch) -> String {
         let Span { first, last } = batch.span;
-        format!("{}:{}:{}:{first}-{last}", self.log_id, batch.topic, batch.partition)
+        format!(
+            "{}:{}:{}:{first}-{last}",
+            self.log_id, batch.topic, batch.partition
+        )
     }
 
-    async fn insert(&self, rows: &Rows, token: &str, wanted: impl Fn(i64) -> bool) -> Result<usize, Error> {
+    async fn insert(
+        &self,
+        rows: &Rows,
+        token: &str,
+        wanted: impl Fn(i64) -> bool,
+    ) -> Result<usize, Error> {
         let table = rows.table().name();
         let start = tokio::time::Instant::now();
         let sent = each!(rows, list => {
@@ -118,7 +142,12 @@ impl Inserter {
         Ok(sent)
     }
 
-    async fn send<'a, R>(&self, table: &str, token: &str, rows: impl Iterator<Item = &'a R>) -> Result<usize, Error>
+    async fn send<'a, R>(
+        &self,
+        table: &str,
+        token: &str,
+        rows: impl Iterator<Item = &'a R>,
+    ) -> Result<usize, Error>
     where
         R: RowOwned + RowWrite,
     {
@@ -149,7 +178,11 @@ impl Inserter {
                 return Ok(());
             }
             warn!(table, topic = %batch.topic, partition = batch.partition, missing, "rows were missing after a retry");
-            let sent = self.insert(&batch.rows, &format!("{token}:r{round}"), |offset| !there.contains(&offset)).await?;
+            let sent = self
+                .insert(&batch.rows, &format!("{token}:r{round}"), |offset| {
+                    !there.contains(&offset)
+                })
+                .await?;
             metrics::repaired(table, sent);
         }
         error!(table, topic = %batch.topic, partition = batch.partition, "rows are still missing after many repairs");
@@ -159,7 +192,9 @@ impl Inserter {
     /// Rows of one record are in one day and so in one part: its offset stands for all of them.
     async fn offsets(&self, batch: &Batch) -> Result<HashSet<i64>, Error> {
         let table = batch.rows.table();
-        let Some((from, to)) = batch.rows.days() else { return Ok(HashSet::new()) };
+        let Some((from, to)) = batch.rows.days() else {
+            return Ok(HashSet::new());
+        };
         let (name, day) = (table.name(), table.day_column());
         let sql = format!(
             "SELECT DISTINCT offset FROM {name} WHERE topic = {{topic:String}} AND partition = {{partition:Int32}} \

@@ -49,12 +49,20 @@ impl Skip {
 
     /// Whether someone wrote what nobody should.
     pub(crate) const fn is_odd(self) -> bool {
-        matches!(self, Self::NoWriter | Self::Empty | Self::Unreadable | Self::Misfit)
+        matches!(
+            self,
+            Self::NoWriter | Self::Empty | Self::Unreadable | Self::Misfit
+        )
     }
 }
 
 /// Adds the rows of `record` to `rows` when it counts, and lets the fence follow.
-pub(crate) fn judge(record: &Record<'_>, fence: &mut Fence, rows: &mut Rows, key: &PlatformKey) -> Result<(), Skip> {
+pub(crate) fn judge(
+    record: &Record<'_>,
+    fence: &mut Fence,
+    rows: &mut Rows,
+    key: &PlatformKey,
+) -> Result<(), Skip> {
     let value = record.value.ok_or(Skip::Empty)?;
     let read = |header| codec::decode(header, value).map_err(|_| Skip::Unreadable);
     let (event, free) = match record.kind() {
@@ -68,7 +76,8 @@ pub(crate) fn judge(record: &Record<'_>, fence: &mut Fence, rows: &mut Rows, key
         }
         None => {
             let event = read(None)?;
-            let free = record.topic == Topic::DeadLetters || matches!(event, Event::AttemptFinished(_));
+            let free =
+                record.topic == Topic::DeadLetters || matches!(event, Event::AttemptFinished(_));
             (event, free)
         }
     };
@@ -79,7 +88,12 @@ pub(crate) fn judge(record: &Record<'_>, fence: &mut Fence, rows: &mut Rows, key
     if !free {
         stand(record, fence)?;
     }
-    let place = Place { topic: record.topic, partition: record.partition, offset: record.offset, at: record.at };
+    let place = Place {
+        topic: record.topic,
+        partition: record.partition,
+        offset: record.offset,
+        at: record.at,
+    };
     rows.add(&event, place, key).map_err(|_| Skip::Misfit)
 }
 
@@ -115,8 +129,14 @@ mod tests {
     }
 
     impl Reader {
-        fn read(&mut self, kind: &str, writer: Option<&WriterId>, value: Option<&[u8]>) -> Result<(), Skip> {
-            let key = PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        fn read(
+            &mut self,
+            kind: &str,
+            writer: Option<&WriterId>,
+            value: Option<&[u8]>,
+        ) -> Result<(), Skip> {
+            let key =
+                PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
             let record = Record {
                 topic: Topic::Attempts,
                 partition: 0,
@@ -124,7 +144,10 @@ mod tests {
                 at: Timestamp(1),
                 key: None,
                 value,
-                headers: Headers { writer: writer.cloned(), ..Headers::of(kind) },
+                headers: Headers {
+                    writer: writer.cloned(),
+                    ..Headers::of(kind)
+                },
                 raw_headers: Vec::new(),
             };
             self.offset += 1;
@@ -132,18 +155,36 @@ mod tests {
         }
 
         fn opened(&mut self, writer: &WriterId) {
-            let payload = Opened { writer: writer.clone(), instance: "a".into(), at: Timestamp(1) };
-            let value = codec::encode(&codec::envelope(kind::OPENED, About::default(), Timestamp(1), payload));
-            assert_eq!(self.read(kind::OPENED, Some(writer), Some(&value)), Err(Skip::Opened));
+            let payload = Opened {
+                writer: writer.clone(),
+                instance: "a".into(),
+                at: Timestamp(1),
+            };
+            let value = codec::encode(&codec::envelope(
+                kind::OPENED,
+                About::default(),
+                Timestamp(1),
+                payload,
+            ));
+            assert_eq!(
+                self.read(kind::OPENED, Some(writer), Some(&value)),
+                Err(Skip::Opened)
+            );
         }
     }
 
     fn writer(number: u64) -> WriterId {
-        WriterId { role: "senders.default".into(), number }
+        WriterId {
+            role: "senders.default".into(),
+            number,
+        }
     }
 
     fn about() -> About {
-        About { message_id: Some(MessageId::random()), ..About::default() }
+        About {
+            message_id: Some(MessageId::random()),
+            ..About::default()
+        }
     }
 
     fn started() -> Vec<u8> {
@@ -157,7 +198,12 @@ mod tests {
             call_id: CallId(1),
             started_at: Timestamp(1),
         };
-        codec::encode(&codec::envelope(kind::ATTEMPT_STARTED, about(), Timestamp(1), payload))
+        codec::encode(&codec::envelope(
+            kind::ATTEMPT_STARTED,
+            about(),
+            Timestamp(1),
+            payload,
+        ))
     }
 
     fn finished() -> Vec<u8> {
@@ -172,30 +218,67 @@ mod tests {
             submitted_at: None,
             elapsed_ms: None,
         };
-        codec::encode(&codec::envelope(kind::ATTEMPT_FINISHED, about(), Timestamp(1), payload))
+        codec::encode(&codec::envelope(
+            kind::ATTEMPT_FINISHED,
+            about(),
+            Timestamp(1),
+            payload,
+        ))
     }
 
     #[test]
     fn a_claim_counts_only_from_the_owner_but_a_result_from_anyone() {
-        let mut reader = Reader { fence: Fence::default(), rows: Rows::new(Table::Attempts), offset: 0 };
+        let mut reader = Reader {
+            fence: Fence::default(),
+            rows: Rows::new(Table::Attempts),
+            offset: 0,
+        };
         let (old, new) = (writer(1), writer(2));
-        assert_eq!(reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())), Err(Skip::Stale));
+        assert_eq!(
+            reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())),
+            Err(Skip::Stale)
+        );
         reader.opened(&old);
-        assert_eq!(reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())), Ok(()));
+        assert_eq!(
+            reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())),
+            Ok(())
+        );
         reader.opened(&new);
-        assert_eq!(reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())), Err(Skip::Stale));
-        assert_eq!(reader.read(kind::ATTEMPT_FINISHED, Some(&old), Some(&finished())), Ok(()));
-        assert_eq!(reader.read(kind::ATTEMPT_STARTED, None, Some(&started())), Err(Skip::NoWriter));
+        assert_eq!(
+            reader.read(kind::ATTEMPT_STARTED, Some(&old), Some(&started())),
+            Err(Skip::Stale)
+        );
+        assert_eq!(
+            reader.read(kind::ATTEMPT_FINISHED, Some(&old), Some(&finished())),
+            Ok(())
+        );
+        assert_eq!(
+            reader.read(kind::ATTEMPT_STARTED, None, Some(&started())),
+            Err(Skip::NoWriter)
+        );
         assert_eq!(reader.rows.len(), 2);
     }
 
     #[test]
     fn what_cannot_be_read_is_passed() {
-        let mut reader = Reader { fence: Fence::default(), rows: Rows::new(Table::Attempts), offset: 0 };
+        let mut reader = Reader {
+            fence: Fence::default(),
+            rows: Rows::new(Table::Attempts),
+            offset: 0,
+        };
         reader.opened(&writer(1));
-        assert_eq!(reader.read(kind::ATTEMPT_STARTED, Some(&writer(1)), Some(b"{")), Err(Skip::Unreadable));
-        assert_eq!(reader.read(kind::ATTEMPT_FINISHED, None, None), Err(Skip::Empty));
-        assert_eq!(reader.read("from_the_future", Some(&writer(1)), Some(b"{}")), Err(Skip::Unreadable));
+        assert_eq!(
+            reader.read(kind::ATTEMPT_STARTED, Some(&writer(1)), Some(b"{")),
+            Err(Skip::Unreadable)
+        );
+        assert_eq!(
+            reader.read(kind::ATTEMPT_FINISHED, None, None),
+            Err(Skip::Empty)
+        );
+        assert_eq!(
+            reader.read("from_the_future", Some(&writer(1)), Some(b"{}")),
+            Err(Skip::Unreadable)
+        );
         assert!(reader.rows.is_empty());
     }
 }

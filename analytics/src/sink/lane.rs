@@ -56,7 +56,12 @@ impl Lane {
     }
 
     /// Takes a record. `Ok(false)`: it was read before.
-    pub(super) fn take(&mut self, record: &Record<'_>, now: Duration, key: &PlatformKey) -> Result<bool, Skip> {
+    pub(super) fn take(
+        &mut self,
+        record: &Record<'_>,
+        now: Duration,
+        key: &PlatformKey,
+    ) -> Result<bool, Skip> {
         // An announced part ends exactly where it was announced to.
         if self.range.ends_before(record.offset) {
             self.range.complete();
@@ -74,8 +79,15 @@ impl Lane {
     }
 
     /// Closes the open part when it is full or old enough, or when all has to go.
-    pub(super) fn close_if_due(&mut self, now: Duration, (rows, age): (usize, Duration), all: bool) {
-        let old = self.since.is_some_and(|(since, _)| now.saturating_sub(since) >= age);
+    pub(super) fn close_if_due(
+        &mut self,
+        now: Duration,
+        (rows, age): (usize, Duration),
+        all: bool,
+    ) {
+        let old = self
+            .since
+            .is_some_and(|(since, _)| now.saturating_sub(since) >= age);
         if self.range.closable().0 && (all || old || self.open.len() >= rows) {
             self.close();
         }
@@ -122,7 +134,13 @@ impl Lane {
         let (span, again) = self.range.sendable().filter(|_| !self.sent)?;
         let rows = Arc::clone(self.frozen.as_ref()?);
         self.sent = true;
-        Some(Batch { topic, partition, span, rows, again })
+        Some(Batch {
+            topic,
+            partition,
+            span,
+            rows,
+            again,
+        })
     }
 
     pub(super) fn inserted(&mut self) {
@@ -149,7 +167,8 @@ impl Lane {
     /// Whether reading should rest: a full open part cannot be closed yet, or memory is short. A part that was
     /// announced must be read to its end in any case.
     pub(super) fn should_rest(&self, batch_rows: usize, short: bool) -> bool {
-        !self.range.is_again() && (short || (self.range.is_frozen() && self.open.len() >= batch_rows))
+        !self.range.is_again()
+            && (short || (self.range.is_frozen() && self.open.len() >= batch_rows))
     }
 
     pub(super) const fn is_busy(&self) -> bool {
@@ -162,5 +181,8 @@ fn read_mark(committed: &Committed) -> Option<Mark> {
         "" => Note::default(),
         text => serde_json::from_str(text).ok()?,
     };
-    Some(Mark { offset: committed.offset, note })
+    Some(Mark {
+        offset: committed.offset,
+        note,
+    })
 }

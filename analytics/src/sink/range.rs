@@ -126,25 +126,48 @@ impl Range {
             return None;
         }
         let last = self.until.take();
-        let span = Span { first: self.start, last: last.unwrap_or(self.next - 1) };
+        let span = Span {
+            first: self.start,
+            last: last.unwrap_or(self.next - 1),
+        };
         let before = std::mem::replace(&mut self.writers, writers);
         self.start = span.last + 1;
         if !has_rows {
             return None;
         }
         let again = last.is_some();
-        self.frozen = Some(Frozen { span, writers: before, announced: again, again });
+        self.frozen = Some(Frozen {
+            span,
+            writers: before,
+            announced: again,
+            again,
+        });
         Some(span)
     }
 
     /// What the commit has to say now.
     pub(crate) fn mark(&self) -> Mark {
         if let Some(frozen) = &self.frozen {
-            let note = Note { pending: Some(frozen.span), writers: frozen.writers.clone() };
-            return Mark { offset: frozen.span.first, note };
+            let note = Note {
+                pending: Some(frozen.span),
+                writers: frozen.writers.clone(),
+            };
+            return Mark {
+                offset: frozen.span.first,
+                note,
+            };
         }
-        let pending = self.until.map(|last| Span { first: self.start, last });
-        Mark { offset: self.start, note: Note { pending, writers: self.writers.clone() } }
+        let pending = self.until.map(|last| Span {
+            first: self.start,
+            last,
+        });
+        Mark {
+            offset: self.start,
+            note: Note {
+                pending,
+                writers: self.writers.clone(),
+            },
+        }
     }
 
     /// The commit of [`Range::mark`] was acknowledged.
@@ -156,7 +179,10 @@ impl Range {
 
     /// What may be inserted, and whether an earlier owner may have done so.
     pub(crate) fn sendable(&self) -> Option<(Span, bool)> {
-        self.frozen.as_ref().filter(|f| f.announced).map(|f| (f.span, f.again))
+        self.frozen
+            .as_ref()
+            .filter(|f| f.announced)
+            .map(|f| (f.span, f.again))
     }
 
     /// Whether a closed part waits for its commit.
@@ -185,17 +211,26 @@ mod tests {
 
     #[test]
     fn the_note_reads_back_and_an_empty_one_says_nothing() {
-        let mut note = Note { pending: Some(Span { first: 3, last: 9 }), writers: Writers::default() };
+        let mut note = Note {
+            pending: Some(Span { first: 3, last: 9 }),
+            writers: Writers::default(),
+        };
         note.writers.insert("router".into(), u64::MAX);
         let text = serde_json::to_string(&note).unwrap();
-        assert_eq!(text, r#"{"pending":[3,9],"writers":{"router":18446744073709551615}}"#);
+        assert_eq!(
+            text,
+            r#"{"pending":[3,9],"writers":{"router":18446744073709551615}}"#
+        );
         assert_eq!(serde_json::from_str::<Note>(&text).unwrap(), note);
         assert_eq!(serde_json::from_str::<Note>("{}").unwrap(), Note::default());
     }
 
     #[test]
     fn a_part_without_rows_is_passed_without_an_insert() {
-        let mut range = Range::start(Mark { offset: 5, note: Note::default() });
+        let mut range = Range::start(Mark {
+            offset: 5,
+            note: Note::default(),
+        });
         assert!(range.take(5) && range.take(6) && !range.take(6));
         assert_eq!(range.freeze(Writers::default(), false), None);
         assert_eq!((range.mark().offset, range.mark().note.pending), (7, None));
@@ -293,7 +328,9 @@ mod tests {
                     }
                 }
                 Step::Insert(arrived, torn) => {
-                    let Some((span, doubt)) = self.flight.or_else(|| self.range.sendable()) else { return };
+                    let Some((span, doubt)) = self.flight.or_else(|| self.range.sendable()) else {
+                        return;
+                    };
                     if arrived {
                         self.store.insert(span, 0, torn, false);
                     }

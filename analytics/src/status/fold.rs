@@ -99,7 +99,11 @@ pub struct Decision {
 pub(super) fn decisions(message_id: MessageId, app: &AppId, lines: Lines) -> Option<Decisions> {
     let lines = newest(lines)?;
     let decisions = lines.routings.into_iter().map(decision).collect();
-    Some(Decisions { message_id, app: app.clone(), decisions })
+    Some(Decisions {
+        message_id,
+        app: app.clone(),
+        decisions,
+    })
 }
 
 fn decision(r: Routing) -> Decision {
@@ -180,14 +184,31 @@ fn ended(message_id: MessageId, app: &AppId, o: Outcome, timeline: Vec<Step>) ->
 
 /// Rows of the newest request under this id; `None` when there are none that name a request.
 fn newest(mut lines: Lines) -> Option<Lines> {
-    let of_routing = |r: &Routing| (r.request_topic.clone(), r.request_partition, r.request_offset);
-    let of_outcome = |o: &Outcome| (o.request_topic.clone(), o.request_partition, o.request_offset);
+    let of_routing = |r: &Routing| {
+        (
+            r.request_topic.clone(),
+            r.request_partition,
+            r.request_offset,
+        )
+    };
+    let of_outcome = |o: &Outcome| {
+        (
+            o.request_topic.clone(),
+            o.request_partition,
+            o.request_offset,
+        )
+    };
     let routed = lines.routings.iter().map(|r| (r.logged_at, of_routing(r)));
     let ended = lines.outcomes.iter().map(|o| (o.logged_at, of_outcome(o)));
     let (_, request) = routed.chain(ended).max()?;
     lines.routings.retain(|r| of_routing(r) == request);
     lines.outcomes.retain(|o| of_outcome(o) == request);
-    let since = lines.routings.iter().map(|r| r.logged_at).chain(lines.outcomes.iter().map(|o| o.logged_at)).min()?;
+    let since = lines
+        .routings
+        .iter()
+        .map(|r| r.logged_at)
+        .chain(lines.outcomes.iter().map(|o| o.logged_at))
+        .min()?;
     // They name no request; an earlier one under this id ended before.
     lines.attempts.retain(|a| a.logged_at >= since);
     lines.receipts.retain(|r| r.logged_at >= since);
@@ -198,14 +219,18 @@ fn newest(mut lines: Lines) -> Option<Lines> {
 fn counting(attempts: Vec<Attempt>) -> Vec<Attempt> {
     let mut winners: BTreeMap<u16, (i64, u64)> = BTreeMap::new();
     for claim in attempts.iter().filter(|a| a.kind != "finished") {
-        let winner = winners.entry(claim.n).or_insert((claim.offset, claim.call_id));
+        let winner = winners
+            .entry(claim.n)
+            .or_insert((claim.offset, claim.call_id));
         *winner = (*winner).min((claim.offset, claim.call_id));
     }
     let counts = |a: &Attempt| {
-        winners.get(&a.n).is_some_and(|(offset, call_id)| match a.kind.as_str() {
-            "finished" => a.call_id == *call_id,
-            _ => a.offset == *offset,
-        })
+        winners
+            .get(&a.n)
+            .is_some_and(|(offset, call_id)| match a.kind.as_str() {
+                "finished" => a.call_id == *call_id,
+                _ => a.offset == *offset,
+            })
     };
     attempts.into_iter().filter(counts).collect()
 }
@@ -232,7 +257,11 @@ fn timeline(lines: &Lines) -> Vec<Step> {
         },
         n: Some(a.n),
         channel: a.channel.clone(),
-        result: if a.cause.is_empty() { a.result.clone() } else { a.cause.clone() },
+        result: if a.cause.is_empty() {
+            a.result.clone()
+        } else {
+            a.cause.clone()
+        },
         code: a.vendor_code.clone(),
         blame: a.blame.clone(),
         detail: a.detail.clone(),
@@ -255,8 +284,13 @@ fn timeline(lines: &Lines) -> Vec<Step> {
         detail: o.detail.clone(),
         ..Step::default()
     });
-    let mut steps: Vec<Step> =
-        accepted.into_iter().chain(routed).chain(attempts).chain(receipts).chain(outcomes).collect();
+    let mut steps: Vec<Step> = accepted
+        .into_iter()
+        .chain(routed)
+        .chain(attempts)
+        .chain(receipts)
+        .chain(outcomes)
+        .collect();
     // Stable: what several machines say happened in one millisecond stays in the order of a message's life.
     steps.sort_by_key(|step| step.at);
     steps

@@ -94,9 +94,24 @@ pub(super) struct Outcome {
 /// The rows of `id`, when `app` owns it.
 pub(super) async fn lines(client: &Client, id: MessageId, app: &AppId) -> Result<Lines, Error> {
     let (routings, attempts, receipts, outcomes) = tokio::try_join!(
-        rows(client, "FROM routings WHERE message_id = {id:UUID} AND app = {app:String} ORDER BY n, offset", id, app),
-        rows(client, "FROM attempts WHERE message_id = {id:UUID} ORDER BY n, offset", id, app),
-        rows(client, "FROM receipts WHERE message_id = {id:UUID} ORDER BY n, offset", id, app),
+        rows(
+            client,
+            "FROM routings WHERE message_id = {id:UUID} AND app = {app:String} ORDER BY n, offset",
+            id,
+            app
+        ),
+        rows(
+            client,
+            "FROM attempts WHERE message_id = {id:UUID} ORDER BY n, offset",
+            id,
+            app
+        ),
+        rows(
+            client,
+            "FROM receipts WHERE message_id = {id:UUID} ORDER BY n, offset",
+            id,
+            app
+        ),
         rows(
             client,
             "FROM outcomes WHERE message_id = {id:UUID} AND app = {app:String} AND delta = 1 ORDER BY seq, offset",
@@ -104,10 +119,20 @@ pub(super) async fn lines(client: &Client, id: MessageId, app: &AppId) -> Result
             app
         ),
     )?;
-    Ok(Lines { routings, attempts, receipts, outcomes })
+    Ok(Lines {
+        routings,
+        attempts,
+        receipts,
+        outcomes,
+    })
 }
 
-async fn rows<R: RowOwned + RowRead>(client: &Client, from: &str, id: MessageId, app: &AppId) -> Result<Vec<R>, Error> {
+async fn rows<R: RowOwned + RowRead>(
+    client: &Client,
+    from: &str,
+    id: MessageId,
+    app: &AppId,
+) -> Result<Vec<R>, Error> {
     client
         .query(&format!("SELECT ?fields {from}"))
         .param("id", id.to_string())

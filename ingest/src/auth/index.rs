@@ -26,7 +26,10 @@ pub(crate) struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).field("app", &self.app.id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("app", &self.app.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -42,12 +45,24 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn build(snapshot: &Snapshot, platform: &PlatformKey, previous: &Self) -> Self {
-        let mut index = Self { stamp: (snapshot.revision, snapshot.offset), ..Self::default() };
+        let mut index = Self {
+            stamp: (snapshot.revision, snapshot.offset),
+            ..Self::default()
+        };
         let mut doubled = HashSet::new();
         // In id order, so that the log reads alike on every instance.
-        for app in snapshot.apps.values().map(|app| (&app.id, app)).collect::<BTreeMap<_, _>>().into_values() {
+        for app in snapshot
+            .apps
+            .values()
+            .map(|app| (&app.id, app))
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+        {
             let pace = app.rate_per_second.map(|rate| {
-                let kept = previous.paces.get(&app.id).filter(|pace| pace.per_second() == rate);
+                let kept = previous
+                    .paces
+                    .get(&app.id)
+                    .filter(|pace| pace.per_second() == rate);
                 kept.map_or_else(|| Arc::new(Pace::new(rate)), Arc::clone)
             });
             if let Some(pace) = &pace {
@@ -81,7 +96,10 @@ impl Index {
         // It cannot be told whose it is, so it proves nothing.
         for key_id in doubled {
             if !previous.reported.contains(&key_id) {
-                error!(key_id, "key id is used twice in the directory and cannot be used");
+                error!(
+                    key_id,
+                    "key id is used twice in the directory and cannot be used"
+                );
             }
             index.keys.remove(&key_id);
             index.reported.insert(key_id);

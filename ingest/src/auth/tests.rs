@@ -23,16 +23,35 @@ fn app(id: &str, extra: &str, credentials: &[(&str, &str)]) -> (String, String) 
             format!(r#"{{"key_id":"{key_id}","secret":"{sealed}","enabled":{enabled},"bearer":{bearer}}}"#)
         })
         .collect();
-    (format!("app/{id}"), format!(r#"{{"type":"app","id":"{id}"{extra},"credentials":[{}]}}"#, list.join(",")))
+    (
+        format!("app/{id}"),
+        format!(
+            r#"{{"type":"app","id":"{id}"{extra},"credentials":[{}]}}"#,
+            list.join(",")
+        ),
+    )
 }
 
 fn auth() -> Auth {
     let mut broken = app("broken", "", &[("kx", "x")]);
     broken.1 = broken.1.replace("v1.", "v1.ff");
     let records = [
-        app("shop", "", &[("k1", "one"), ("k2", "two"), ("k3-off", "three"), ("b.1", "bear.er")]),
+        app(
+            "shop",
+            "",
+            &[
+                ("k1", "one"),
+                ("k2", "two"),
+                ("k3-off", "three"),
+                ("b.1", "bear.er"),
+            ],
+        ),
         app("off", r#","enabled":false"#, &[("ko", "off")]),
-        app("office", r#","ip_allow":["198.51.100.0/24"]"#, &[("ki", "ip")]),
+        app(
+            "office",
+            r#","ip_allow":["198.51.100.0/24"]"#,
+            &[("ki", "ip")],
+        ),
         app("twin-a", "", &[("kd", "same")]),
         app("twin-b", "", &[("kd", "same")]),
         broken,
@@ -41,18 +60,46 @@ fn auth() -> Auth {
     for (offset, (key, value)) in (0..).zip(&records) {
         snapshot.apply(key, Some(value.as_bytes()), offset).unwrap();
     }
-    snapshot.apply("revision", Some(br#"{"type":"revision","revision":1,"changed":6}"#), 9).unwrap();
-    let directory = Directory::fixed(View { snapshot: Arc::new(snapshot), ..View::default() });
+    snapshot
+        .apply(
+            "revision",
+            Some(br#"{"type":"revision","revision":1,"changed":6}"#),
+            9,
+        )
+        .unwrap();
+    let directory = Directory::fixed(View {
+        snapshot: Arc::new(snapshot),
+        ..View::default()
+    });
     let mut config = crate::config::defaults();
     config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
-    Auth::new(directory, platform(), Arc::new(ManualClock::at(NOW)), &config)
+    Auth::new(
+        directory,
+        platform(),
+        Arc::new(ManualClock::at(NOW)),
+        &config,
+    )
 }
 
 fn signable(key: &'static str, ts: i64) -> Signable<'static> {
-    Signable { method: "POST", path: "/v1/messages", query: "", body: b"{}", key, ts, nonce: "nonce-0001" }
+    Signable {
+        method: "POST",
+        path: "/v1/messages",
+        query: "",
+        body: b"{}",
+        key,
+        ts,
+        nonce: "nonce-0001",
+    }
 }
 
-fn call(auth: &Auth, authorization: &str, body: &[u8], peer: &str, forwarded: Option<&str>) -> Result<Caller, (u16, Reason)> {
+fn call(
+    auth: &Auth,
+    authorization: &str,
+    body: &[u8],
+    peer: &str,
+    forwarded: Option<&str>,
+) -> Result<Caller, (u16, Reason)> {
     let mut request = Request::post("/v1/messages").header("authorization", authorization);
     if let Some(hop) = forwarded {
         request = request.header("x-forwarded-for", hop);
@@ -78,8 +125,17 @@ fn a_signature_counts_only_under_an_active_secret(
     #[case] secret: &str,
     #[case] want: Result<&str, (u16, Reason)>,
 ) {
-    let got = call(&auth(), &signable(key, TS).authorization(secret), b"{}", "203.0.113.9", None);
-    assert_eq!(got.map(|c| c.key.app.id.to_string()), want.map(ToOwned::to_owned));
+    let got = call(
+        &auth(),
+        &signable(key, TS).authorization(secret),
+        b"{}",
+        "203.0.113.9",
+        None,
+    );
+    assert_eq!(
+        got.map(|c| c.key.app.id.to_string()),
+        want.map(ToOwned::to_owned)
+    );
 }
 
 /// Defect (k) of the system that this replaces: a captured request could be sent again for ever.
@@ -90,8 +146,21 @@ fn a_signature_counts_only_under_an_active_secret(
 #[case(301, false)]
 #[case(i64::MAX - TS, false)]
 fn a_signature_counts_only_within_300_seconds(#[case] skew: i64, #[case] fresh: bool) {
-    let got = call(&auth(), &signable("k1", TS + skew).authorization("one"), b"{}", "127.0.0.1", None);
-    assert_eq!(got.map(drop), if fresh { Ok(()) } else { Err((401, Reason::StaleTimestamp)) });
+    let got = call(
+        &auth(),
+        &signable("k1", TS + skew).authorization("one"),
+        b"{}",
+        "127.0.0.1",
+        None,
+    );
+    assert_eq!(
+        got.map(drop),
+        if fresh {
+            Ok(())
+        } else {
+            Err((401, Reason::StaleTimestamp))
+        }
+    );
 }
 
 #[test]
@@ -99,9 +168,23 @@ fn an_altered_body_and_an_unreadable_header_are_refused() {
     let auth = auth();
     let good = signable("k1", TS).authorization("one");
     let refused = Err((401, Reason::Unauthorized));
-    assert_eq!(call(&auth, &good, b"{ }", "127.0.0.1", None).map(drop), refused);
-    for header in ["", "Basic eA==", "JIXINDA-HMAC-SHA256 key=k1", "Bearer", "Bearer x", "Bearer ."] {
-        assert_eq!(call(&auth, header, b"{}", "127.0.0.1", None).map(drop), refused, "{header}");
+    assert_eq!(
+        call(&auth, &good, b"{ }", "127.0.0.1", None).map(drop),
+        refused
+    );
+    for header in [
+        "",
+        "Basic eA==",
+        "JIXINDA-HMAC-SHA256 key=k1",
+        "Bearer",
+        "Bearer x",
+        "Bearer .",
+    ] {
+        assert_eq!(
+            call(&auth, header, b"{}", "127.0.0.1", None).map(drop),
+            refused,
+            "{header}"
+        );
     }
 }
 
@@ -110,9 +193,20 @@ fn an_altered_body_and_an_unreadable_header_are_refused() {
 #[case::plain_from_afar("b.1.bear.er", "203.0.113.9", false)]
 #[case::wrong_secret("b.1.bear.e", "127.0.0.1", false)]
 #[case::a_key_that_only_signs("k1.one", "127.0.0.1", false)]
-fn a_bearer_key_counts_only_where_nobody_can_read_it(#[case] token: &str, #[case] peer: &str, #[case] good: bool) {
+fn a_bearer_key_counts_only_where_nobody_can_read_it(
+    #[case] token: &str,
+    #[case] peer: &str,
+    #[case] good: bool,
+) {
     let got = call(&auth(), &format!("Bearer {token}"), b"{}", peer, None).map(drop);
-    assert_eq!(got, if good { Ok(()) } else { Err((401, Reason::Unauthorized)) });
+    assert_eq!(
+        got,
+        if good {
+            Ok(())
+        } else {
+            Err((401, Reason::Unauthorized))
+        }
+    );
 }
 
 #[rstest]
@@ -120,19 +214,54 @@ fn a_bearer_key_counts_only_where_nobody_can_read_it(#[case] token: &str, #[case
 #[case::direct_with_a_made_up_hop("203.0.113.9", Some("198.51.100.7"), false)]
 #[case::through_the_proxy("10.0.0.1", Some("198.51.100.7"), true)]
 #[case::a_made_up_hop_before_the_proxy("10.0.0.1", Some("198.51.100.7, 203.0.113.9"), false)]
-fn the_allow_list_looks_at_the_true_address(#[case] peer: &str, #[case] hops: Option<&str>, #[case] good: bool) {
-    let got = call(&auth(), &signable("ki", TS).authorization("ip"), b"{}", peer, hops).map(drop);
-    assert_eq!(got, if good { Ok(()) } else { Err((403, Reason::IpNotAllowed)) });
+fn the_allow_list_looks_at_the_true_address(
+    #[case] peer: &str,
+    #[case] hops: Option<&str>,
+    #[case] good: bool,
+) {
+    let got = call(
+        &auth(),
+        &signable("ki", TS).authorization("ip"),
+        b"{}",
+        peer,
+        hops,
+    )
+    .map(drop);
+    assert_eq!(
+        got,
+        if good {
+            Ok(())
+        } else {
+            Err((403, Reason::IpNotAllowed))
+        }
+    );
 }
 
 #[test]
 fn a_nonce_is_refused_once_its_request_is_in_the_log_and_not_before() {
     let auth = auth();
-    let caller = call(&auth, &signable("k1", TS).authorization("one"), b"{}", "127.0.0.1", None).unwrap();
+    let caller = call(
+        &auth,
+        &signable("k1", TS).authorization("one"),
+        b"{}",
+        "127.0.0.1",
+        None,
+    )
+    .unwrap();
     assert!(auth.refuse_replay(&caller).is_ok());
     assert!(auth.refuse_replay(&caller).is_ok());
     auth.remember_nonce(&caller);
-    assert_eq!(auth.refuse_replay(&caller).unwrap_err().code, Reason::NonceReplayed);
-    let other = call(&auth, &signable("k2", TS).authorization("two"), b"{}", "127.0.0.1", None).unwrap();
+    assert_eq!(
+        auth.refuse_replay(&caller).unwrap_err().code,
+        Reason::NonceReplayed
+    );
+    let other = call(
+        &auth,
+        &signable("k2", TS).authorization("two"),
+        b"{}",
+        "127.0.0.1",
+        None,
+    )
+    .unwrap();
     assert!(auth.refuse_replay(&other).is_ok());
 }

@@ -62,9 +62,16 @@ struct Document<'a> {
 }
 
 pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<Response, Refusal> {
-    let Admitted { caller, parts, body } = api.admit(call, request, api.config.max_batch_body).await?;
+    let Admitted {
+        caller,
+        parts,
+        body,
+    } = api.admit(call, request, api.config.max_batch_body).await?;
     let dry_run = is_dry_run(&parts)?;
-    let Batch { mut defaults, items } = serde_json::from_slice(&body).map_err(|e| unreadable(&e))?;
+    let Batch {
+        mut defaults,
+        items,
+    } = serde_json::from_slice(&body).map_err(|e| unreadable(&e))?;
     let key = request_key(&parts.headers, &defaults.idempotency_key, &caller)?;
     let items = check_whole(&defaults, items)?;
     api.pace(&caller, u32::try_from(items.len()).unwrap_or(u32::MAX))?;
@@ -80,19 +87,30 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
         if index % STRETCH == STRETCH - 1 {
             tokio::task::yield_now().await;
         }
-        let place = Place { index: u32::try_from(index).unwrap_or(u32::MAX), defaults: Some(&defaults), key: key.as_deref() };
+        let place = Place {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            defaults: Some(&defaults),
+            key: key.as_deref(),
+        };
         let judged = accept::judge(fields, &place, &caller, now).and_then(|message| {
             // Only items with the same key of their own can meet here.
             if let Some(first) = seen.insert(message.id, index) {
                 let detail = format!("item {first} of this batch has the same key and recipient");
-                return Err(vec![Problem::new("idempotency_key", Reason::BadField, detail)]);
+                return Err(vec![Problem::new(
+                    "idempotency_key",
+                    Reason::BadField,
+                    detail,
+                )]);
             }
             Ok(message)
         });
         ends.push(match judged {
             Err(problems) => End::Refused(problems),
             Ok(message) if dry_run => End::Accepted(message),
-            Ok(message) => match api.known(&message).map(|known| accept::repeats(&message, &known)) {
+            Ok(message) => match api
+                .known(&message)
+                .map(|known| accept::repeats(&message, &known))
+            {
                 Some(Ok(())) => {
                     api.metrics.repeated();
                     End::Accepted(message)
@@ -103,9 +121,11 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
                         pending.push((index, acknowledgement));
                         End::Accepted(message)
                     }
-                    Err(WriteError::TooLarge) => {
-                        End::Refused(vec![Problem::new("params", Reason::BodyTooLarge, "the record of the message is too large")])
-                    }
+                    Err(WriteError::TooLarge) => End::Refused(vec![Problem::new(
+                        "params",
+                        Reason::BodyTooLarge,
+                        "the record of the message is too large",
+                    )]),
                     Err(failure) => End::Unavailable(message, failure),
                 },
             },
@@ -115,7 +135,9 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
     for (index, acknowledgement) in pending {
         let result = api.writer.acknowledged(acknowledgement, &api.metrics).await;
         let end = std::mem::replace(&mut ends[index], End::Refused(Vec::new()));
-        let End::Accepted(message) = end else { continue };
+        let End::Accepted(message) = end else {
+            continue;
+        };
         ends[index] = match result {
             Ok(()) => {
                 api.accepted(&caller, &message);
@@ -128,22 +150,41 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
 }
 
 /// What is wrong with the batch as a whole.
-fn check_whole<'a>(defaults: &Fields<'_>, items: Option<crate::body::Items<'a>>) -> Result<Vec<Fields<'a>>, Refusal> {
+fn check_whole<'a>(
+    defaults: &Fields<'_>,
+    items: Option<crate::body::Items<'a>>,
+) -> Result<Vec<Fields<'a>>, Refusal> {
     let mut problems: Vec<Problem> = defaults.problems.clone();
     match &defaults.idempotency_key {
         Slot::Text(_) | Slot::Absent => {}
         Slot::Seconds(_) | Slot::Wrong(_) => {
-            problems.push(Problem::new("idempotency_key", Reason::BadField, "must be a string"));
+            problems.push(Problem::new(
+                "idempotency_key",
+                Reason::BadField,
+                "must be a string",
+            ));
         }
     }
     let Some(items) = items else {
-        problems.push(Problem::new("items", Reason::MissingField, "needed: an array of messages"));
+        problems.push(Problem::new(
+            "items",
+            Reason::MissingField,
+            "needed: an array of messages",
+        ));
         return Err(Refusal::problems(problems));
     };
     if items.count == 0 || items.count > MAX_ITEMS {
-        problems.push(Problem::new("items", Reason::BatchTooLarge, format!("1 to {MAX_ITEMS} items, not {}", items.count)));
+        problems.push(Problem::new(
+            "items",
+            Reason::BatchTooLarge,
+            format!("1 to {MAX_ITEMS} items, not {}", items.count),
+        ));
     }
-    if problems.is_empty() { Ok(items.list) } else { Err(Refusal::problems(problems)) }
+    if problems.is_empty() {
+        Ok(items.list)
+    } else {
+        Err(Refusal::problems(problems))
+    }
 }
 
 fn answer(api: &Api, call: &Call, caller: &Caller, ends: &[End], dry_run: bool) -> Response {
@@ -156,7 +197,15 @@ fn answer(api: &Api, call: &Call, caller: &Caller, ends: &[End], dry_run: bool) 
         .iter()
         .enumerate()
         .map(|(index, end)| {
-            let line = Line { index, status: "refused", message_id: None, lane: None, characters: None, segments: None, errors: Vec::new() };
+            let line = Line {
+                index,
+                status: "refused",
+                message_id: None,
+                lane: None,
+                characters: None,
+                segments: None,
+                errors: Vec::new(),
+            };
             match end {
                 End::Accepted(m) => Line {
                     status: if dry_run { "dry_run" } else { "accepted" },
@@ -170,27 +219,42 @@ fn answer(api: &Api, call: &Call, caller: &Caller, ends: &[End], dry_run: bool) 
                     let reason = problems.first().map_or(Reason::BadField, |p| p.reason);
                     api.metrics.refused(reason);
                     first_refusal.get_or_insert(reason);
-                    Line { errors: problems.iter().map(Item::from).collect(), ..line }
+                    Line {
+                        errors: problems.iter().map(Item::from).collect(),
+                        ..line
+                    }
                 }
                 End::Unavailable(m, failure) => {
                     api.metrics.refused(Reason::Unavailable);
                     api.writer.complain(failure);
-                    Line { status: "unavailable", message_id: Some(m.id), ..line }
+                    Line {
+                        status: "unavailable",
+                        message_id: Some(m.id),
+                        ..line
+                    }
                 }
             }
         })
         .collect();
-    let repeatable = ends.iter().all(|end| !matches!(end, End::Unavailable(m, _) if !m.repeatable));
+    let repeatable = ends
+        .iter()
+        .all(|end| !matches!(end, End::Unavailable(m, _) if !m.repeatable));
     let (status, problem) = if unavailable > 0 {
         let detail = if repeatable {
             "the log has not acknowledged the items with status unavailable; send the whole batch again as it is: each item keeps its message_id and is sent once"
         } else {
             "the log has not acknowledged the items with status unavailable, which may be written all the same; without an idempotency key a repeat makes other messages, so send only these again, and give them keys"
         };
-        (StatusCode::SERVICE_UNAVAILABLE, Some((Reason::Unavailable, detail)))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Some((Reason::Unavailable, detail)),
+        )
     } else if accepted == 0 {
         let reason = first_refusal.unwrap_or(Reason::BadField);
-        (StatusCode::UNPROCESSABLE_ENTITY, Some((reason, "no item of the batch can be accepted, see results")))
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Some((reason, "no item of the batch can be accepted, see results")),
+        )
     } else if refused > 0 {
         (StatusCode::MULTI_STATUS, None)
     } else if dry_run {
@@ -212,10 +276,15 @@ fn answer(api: &Api, call: &Call, caller: &Caller, ends: &[End], dry_run: bool) 
     };
     let mut response = problem::json(status, &document);
     if is_problem {
-        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, PROBLEM_JSON);
     }
     if unavailable > 0 {
-        response.headers_mut().insert(header::RETRY_AFTER, problem::seconds(std::time::Duration::from_secs(1)));
+        response.headers_mut().insert(
+            header::RETRY_AFTER,
+            problem::seconds(std::time::Duration::from_secs(1)),
+        );
     }
     response
 }

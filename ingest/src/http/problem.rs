@@ -26,8 +26,19 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, code: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), message_id: None, retry_after: None }
+    pub(crate) fn new(
+        status: StatusCode,
+        code: Reason,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            message_id: None,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -37,12 +48,19 @@ impl Refusal {
     /// A request with problems; they must not be none.
     pub(crate) fn problems(errors: Vec<Problem>) -> Self {
         let code = errors.first().map_or(Reason::BadField, |p| p.reason);
-        let status = if code == Reason::IdempotencyConflict { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let status = if code == Reason::IdempotencyConflict {
+            StatusCode::CONFLICT
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        };
         let detail = match errors.as_slice() {
             [one] => format!("`{}`: {}", one.field, one.detail),
             more => format!("{} problems, see errors", more.len()),
         };
-        Self { errors, ..Self::new(status, code, detail) }
+        Self {
+            errors,
+            ..Self::new(status, code, detail)
+        }
     }
 
     pub(crate) const fn retry_after(mut self, after: Duration) -> Self {
@@ -53,16 +71,28 @@ impl Refusal {
     pub(crate) fn into_response(self, request_id: Uuid) -> Response {
         let errors: Vec<_> = self.errors.iter().map(Item::from).collect();
         let head = Head::new(self.status, self.code, &self.detail, request_id);
-        let mut response = json(self.status, &Document { head, message_id: self.message_id, errors });
+        let mut response = json(
+            self.status,
+            &Document {
+                head,
+                message_id: self.message_id,
+                errors,
+            },
+        );
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds(after));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(auth::SCHEME));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(auth::SCHEME),
+            );
         }
-        if self.status == StatusCode::PAYLOAD_TOO_LARGE || self.status == StatusCode::REQUEST_TIMEOUT {
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE
+            || self.status == StatusCode::REQUEST_TIMEOUT
+        {
             // The rest of the body was not read, so the connection cannot be used again.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -120,12 +150,19 @@ pub(crate) struct Item<'a> {
 
 impl<'a> From<&'a Problem> for Item<'a> {
     fn from(problem: &'a Problem) -> Self {
-        Self { field: &problem.field, code: problem.reason, detail: &problem.detail }
+        Self {
+            field: &problem.field,
+            code: problem.reason,
+            detail: &problem.detail,
+        }
     }
 }
 
 /// A JSON answer.
-#[expect(clippy::expect_used, reason = "answers hold only what JSON can express: string keys, finite numbers")]
+#[expect(
+    clippy::expect_used,
+    reason = "answers hold only what JSON can express: string keys, finite numbers"
+)]
 pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     let bytes = serde_json::to_vec(answer).expect("an answer is JSON");
     let mut response = Response::new(Body::from(bytes));

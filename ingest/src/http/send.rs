@@ -37,7 +37,11 @@ struct Tried {
 }
 
 pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<Response, Refusal> {
-    let Admitted { caller, parts, body } = api.admit(call, request, api.config.max_body).await?;
+    let Admitted {
+        caller,
+        parts,
+        body,
+    } = api.admit(call, request, api.config.max_body).await?;
     let dry_run = is_dry_run(&parts)?;
     let mut fields: Fields<'_> = serde_json::from_slice(&body).map_err(|e| unreadable(&e))?;
     api.pace(&caller, 1)?;
@@ -47,8 +51,13 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
     if key.is_none() {
         fields.idempotency_key = slot;
     }
-    let place = Place { index: 0, defaults: None, key: key.as_deref() };
-    let message = accept::judge(fields, &place, &caller, api.clock.now()).map_err(Refusal::problems)?;
+    let place = Place {
+        index: 0,
+        defaults: None,
+        key: key.as_deref(),
+    };
+    let message =
+        accept::judge(fields, &place, &caller, api.clock.now()).map_err(Refusal::problems)?;
     let request_id = call.request_id.simple();
     let known = api.known(&message);
     if let Some(known) = &known {
@@ -79,7 +88,10 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
         }
         None => {
             let app = &caller.key.app.id;
-            let written = match api.writer.hand_over(app, &message, &traceparent(&parts.headers)) {
+            let written = match api
+                .writer
+                .hand_over(app, &message, &traceparent(&parts.headers))
+            {
                 Ok(pending) => api.writer.acknowledged(pending, &api.metrics).await,
                 Err(failure) => Err(failure),
             };
@@ -92,6 +104,12 @@ pub(super) async fn handle(api: &Api, call: &Call, request: Request) -> Result<R
         }
     };
     api.auth.remember_nonce(&caller);
-    let answer = Accepted { message_id: message.id, status: "accepted", lane, segments, request_id };
+    let answer = Accepted {
+        message_id: message.id,
+        status: "accepted",
+        lane,
+        segments,
+        request_id,
+    };
     Ok(problem::json(StatusCode::ACCEPTED, &answer))
 }

@@ -60,7 +60,9 @@ impl Reads {
 
     /// Only the owner's messages: the analytics role filters by app.
     async fn get(&self, id: MessageId, what: &str, app: &AppId) -> Read {
-        let Some(base) = &self.base else { return Read::Unreachable };
+        let Some(base) = &self.base else {
+            return Read::Unreachable;
+        };
         let url = format!("{base}/internal/messages/{id}{what}?app={app}");
         match self.fetch(&url).await {
             Ok(read) => read,
@@ -72,7 +74,12 @@ impl Reads {
     }
 
     async fn fetch(&self, url: &str) -> Result<Read, reqwest::Error> {
-        let mut response = self.client.get(url).bearer_auth(self.token.expose()).send().await?;
+        let mut response = self
+            .client
+            .get(url)
+            .bearer_auth(self.token.expose())
+            .send()
+            .await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(Read::Unknown),
@@ -92,7 +99,12 @@ impl Reads {
     }
 }
 
-pub(super) async fn message(api: &Api, call: &Call, id: &str, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn message(
+    api: &Api,
+    call: &Call,
+    id: &str,
+    request: Request,
+) -> Result<Response, Refusal> {
     let (id, app) = owner(api, call, id, request)?;
     let read = api.reads.get(id, "", &app).await;
     if let Read::Found(answer) = read {
@@ -100,7 +112,9 @@ pub(super) async fn message(api: &Api, call: &Call, id: &str, request: Request) 
     }
     let now = api.clock.now();
     let taken = api.taken.get(id.0.as_u128(), api.clock.uptime());
-    if let Some(taken) = taken.filter(|t| t.app == app && now.since(t.at) < NEW_FOR.as_millis() as i64) {
+    if let Some(taken) =
+        taken.filter(|t| t.app == app && now.since(t.at) < NEW_FOR.as_millis() as i64)
+    {
         let answer = JustAccepted {
             message_id: id,
             status: "accepted",
@@ -113,7 +127,12 @@ pub(super) async fn message(api: &Api, call: &Call, id: &str, request: Request) 
     Err(unanswered(&read, id, now))
 }
 
-pub(super) async fn decision(api: &Api, call: &Call, id: &str, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn decision(
+    api: &Api,
+    call: &Call,
+    id: &str,
+    request: Request,
+) -> Result<Response, Refusal> {
     let (id, app) = owner(api, call, id, request)?;
     match api.reads.get(id, "/decision", &app).await {
         Read::Found(answer) => Ok(passed_on(answer)),
@@ -121,27 +140,53 @@ pub(super) async fn decision(api: &Api, call: &Call, id: &str, request: Request)
     }
 }
 
-fn owner(api: &Api, call: &Call, id: &str, request: Request) -> Result<(MessageId, AppId), Refusal> {
+fn owner(
+    api: &Api,
+    call: &Call,
+    id: &str,
+    request: Request,
+) -> Result<(MessageId, AppId), Refusal> {
     let (parts, _) = request.into_parts();
     let claim = api.auth.claim(&parts.headers)?;
     let caller = api.auth.prove(claim, &parts, b"", call.peer.ip())?;
-    let id = id.parse().map_err(|_| Refusal::new(StatusCode::NOT_FOUND, Reason::NotFound, "this is no message id"))?;
+    let id = id.parse().map_err(|_| {
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            Reason::NotFound,
+            "this is no message id",
+        )
+    })?;
     Ok((id, caller.key.app.id.clone()))
 }
 
 fn passed_on(answer: BytesMut) -> Response {
     let mut response = Response::new(Body::from(answer.freeze()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 fn unanswered(read: &Read, id: MessageId, now: Timestamp) -> Refusal {
     if matches!(read, Read::Unreachable) {
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, "status reads are not available now; sending is")
-            .retry_after(Duration::from_secs(2));
+        return Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Unavailable,
+            "status reads are not available now; sending is",
+        )
+        .retry_after(Duration::from_secs(2));
     }
-    let refusal = Refusal::new(StatusCode::NOT_FOUND, Reason::NotFound, "nothing is known of this message, or not yet");
-    if could_be_new(id, now) { refusal.retry_after(Duration::from_secs(2)) } else { refusal }
+    let refusal = Refusal::new(
+        StatusCode::NOT_FOUND,
+        Reason::NotFound,
+        "nothing is known of this message, or not yet",
+    );
+    if could_be_new(id, now) {
+        refusal.retry_after(Duration::from_secs(2))
+    } else {
+        refusal
+    }
 }
 
 /// A random id tells its age; a derived one does not.
@@ -149,7 +194,12 @@ fn could_be_new(id: MessageId, now: Timestamp) -> bool {
     match id.0.get_version_num() {
         7 => id.0.get_timestamp().is_some_and(|t| {
             let (seconds, nanos) = t.to_unix();
-            let made = Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000) + i64::from(nanos / 1_000_000));
+            let made = Timestamp(
+                i64::try_from(seconds)
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(1000)
+                    + i64::from(nanos / 1_000_000),
+            );
             now.since(made) < NEW_FOR.as_millis() as i64
         }),
         8 => true,

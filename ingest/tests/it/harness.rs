@@ -49,7 +49,10 @@ impl Answer {
     }
 
     pub(crate) fn text(&self, name: &str) -> String {
-        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.body)).to_owned()
+        self.body[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.body))
+            .to_owned()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -63,8 +66,18 @@ impl Answer {
 }
 
 pub(crate) fn errors(of: &Value) -> Vec<String> {
-    let Some(list) = of["errors"].as_array() else { return Vec::new() };
-    list.iter().map(|e| format!("{}:{}", e["field"].as_str().unwrap(), e["code"].as_str().unwrap())).collect()
+    let Some(list) = of["errors"].as_array() else {
+        return Vec::new();
+    };
+    list.iter()
+        .map(|e| {
+            format!(
+                "{}:{}",
+                e["field"].as_str().unwrap(),
+                e["code"].as_str().unwrap()
+            )
+        })
+        .collect()
 }
 
 pub(crate) fn platform() -> PlatformKey {
@@ -73,7 +86,9 @@ pub(crate) fn platform() -> PlatformKey {
 
 fn view() -> View {
     let app = |id: &str, extra: &str, key_id: &str| {
-        let sealed = platform().seal(&credential_place(&id.parse().unwrap(), key_id), "secret").0;
+        let sealed = platform()
+            .seal(&credential_place(&id.parse().unwrap(), key_id), "secret")
+            .0;
         let value = format!(
             r#"{{"type":"app","id":"{id}"{extra},"credentials":[{{"key_id":"{key_id}","secret":"{sealed}","bearer":true}}]}}"#
         );
@@ -84,7 +99,10 @@ fn view() -> View {
         app("shop", "", "k1"),
         app("slow", r#","rate_per_second":5"#, "kslow"),
         app("office", r#","ip_allow":["198.51.100.0/24"]"#, "koffice"),
-        entity("signature/acme", r#"{"type":"signature","id":"acme","text":"ACME"}"#),
+        entity(
+            "signature/acme",
+            r#"{"type":"signature","id":"acme","text":"ACME"}"#,
+        ),
         entity(
             "template/login",
             r#"{"type":"template","id":"login","app":"shop","lane":"otp","signature":"acme",
@@ -103,7 +121,13 @@ fn view() -> View {
     for (offset, (key, value)) in (0..).zip(&records) {
         snapshot.apply(key, Some(value.as_bytes()), offset).unwrap();
     }
-    snapshot.apply("revision", Some(br#"{"type":"revision","revision":1,"changed":7}"#), 99).unwrap();
+    snapshot
+        .apply(
+            "revision",
+            Some(br#"{"type":"revision","revision":1,"changed":7}"#),
+            99,
+        )
+        .unwrap();
     let list: Suppressions = serde_json::from_str(r#"{"entries":[{"note":"complaint"}]}"#).unwrap();
     View {
         snapshot: Arc::new(snapshot),
@@ -129,9 +153,25 @@ pub(crate) fn nonce() -> String {
 }
 
 /// `Authorization` of a signed request.
-pub(crate) fn sign(method: &str, target: &str, body: &str, key: &str, ts: i64, nonce: &str) -> String {
+pub(crate) fn sign(
+    method: &str,
+    target: &str,
+    body: &str,
+    key: &str,
+    ts: i64,
+    nonce: &str,
+) -> String {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    Signable { method, path, query, body: body.as_bytes(), key, ts, nonce }.authorization("secret")
+    Signable {
+        method,
+        path,
+        query,
+        body: body.as_bytes(),
+        key,
+        ts,
+        nonce,
+    }
+    .authorization("secret")
 }
 
 impl Harness {
@@ -144,7 +184,11 @@ impl Harness {
         let broker = MockBroker::start(3).unwrap();
         let mut config = config();
         change(&mut config);
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let deps = Deps {
             kafka: broker.kafka(),
             directory: Directory::fixed(view()),
@@ -155,29 +199,67 @@ impl Harness {
         let address = service.address();
         let lifecycle = Lifecycle::default();
         let task = Some(tokio::spawn(service.run(lifecycle.component("ingest"))));
-        let client = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().unwrap();
-        Self { broker, address, scheme, lifecycle, task, client }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .danger_accept_invalid_certs(true)
+            .build()
+            .unwrap();
+        Self {
+            broker,
+            address,
+            scheme,
+            lifecycle,
+            task,
+            client,
+        }
     }
 
-    pub(crate) async fn call(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let url = format!("{}://{}{target}", self.scheme, self.address);
-        let mut request = self.client.request(method.parse().unwrap(), url).body(body.to_owned());
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), url)
+            .body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
-        Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
     }
 
     pub(crate) async fn post_as(&self, authorization: &str, target: &str, body: &str) -> Answer {
-        self.call("POST", target, &[("authorization", authorization), ("content-type", "application/json")], body).await
+        self.call(
+            "POST",
+            target,
+            &[
+                ("authorization", authorization),
+                ("content-type", "application/json"),
+            ],
+            body,
+        )
+        .await
     }
 
     /// Signed anew by app `shop`.
     pub(crate) async fn post(&self, target: &str, body: &str) -> Answer {
-        self.post_as(&sign("POST", target, body, "k1", now_seconds(), &nonce()), target, body).await
+        self.post_as(
+            &sign("POST", target, body, "k1", now_seconds(), &nonce()),
+            target,
+            body,
+        )
+        .await
     }
 
     pub(crate) async fn send(&self, body: &str) -> Answer {
@@ -187,7 +269,8 @@ impl Harness {
     /// Signed anew by app `shop`.
     pub(crate) async fn get(&self, target: &str) -> Answer {
         let authorization = sign("GET", target, "", "k1", now_seconds(), &nonce());
-        self.call("GET", target, &[("authorization", &authorization)], "").await
+        self.call("GET", target, &[("authorization", &authorization)], "")
+            .await
     }
 
     pub(crate) fn records(&self, topic: Topic) -> Vec<Captured> {
@@ -195,13 +278,24 @@ impl Harness {
     }
 
     pub(crate) fn all_records(&self) -> usize {
-        [Topic::RequestsOtp, Topic::RequestsNotice, Topic::RequestsMarketing].map(|t| self.records(t).len()).iter().sum()
+        [
+            Topic::RequestsOtp,
+            Topic::RequestsNotice,
+            Topic::RequestsMarketing,
+        ]
+        .map(|t| self.records(t).len())
+        .iter()
+        .sum()
     }
 
     pub(crate) async fn stop(mut self) {
         self.lifecycle.stop();
         let task = self.task.take().unwrap();
-        tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(10), task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -213,17 +307,22 @@ impl Drop for Harness {
             && !std::thread::panicking()
         {
             let ended = tokio::time::timeout(Duration::from_secs(10), task);
-            let _ended = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(ended));
+            let _ended =
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(ended));
         }
     }
 }
 
 pub(crate) fn request(record: &Captured) -> Envelope<Request> {
-    let header = (record.headers.kind.as_deref().unwrap(), record.headers.version.unwrap());
+    let header = (
+        record.headers.kind.as_deref().unwrap(),
+        record.headers.version.unwrap(),
+    );
     match codec::decode(Some(header), record.value.as_deref().unwrap()).unwrap() {
         Event::Request(envelope) => envelope,
         other => panic!("{other:?}"),
     }
 }
 
-pub(crate) const GOOD: &str = r#"{"recipient":"13800138000","template":"login","params":{"code":"123456"}}"#;
+pub(crate) const GOOD: &str =
+    r#"{"recipient":"13800138000","template":"login","params":{"code":"123456"}}"#;

@@ -27,7 +27,10 @@ async fn an_oversized_body_is_refused_announced_or_not() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
-    timeout(LONG, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+    timeout(LONG, stream.read_exact(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
 }
 
@@ -35,13 +38,22 @@ async fn an_oversized_body_is_refused_announced_or_not() {
 async fn an_app_is_held_to_its_rate_and_a_batch_counts_its_items() {
     let h = Harness::start().await;
     let send = async |target: &'static str, body: &'static str| {
-        h.post_as(&sign("POST", target, body, "kslow", now_seconds(), &nonce()), target, body).await
+        h.post_as(
+            &sign("POST", target, body, "kslow", now_seconds(), &nonce()),
+            target,
+            body,
+        )
+        .await
     };
     let items = r#"{"template":"slow-news","items":[{"recipient":"13800138000"},{"recipient":"13800138001"},{"recipient":"13800138002"},
         {"recipient":"13800138003"},{"recipient":"13800138004"},{"recipient":"13800138005"},{"recipient":"13800138006"},
         {"recipient":"13800138007"},{"recipient":"13800138008"},{"recipient":"13800138009"}]}"#;
     assert_eq!(send("/v1/messages/batch", items).await.status, 202);
-    let answer = send("/v1/messages", r#"{"recipient":"13800138000","template":"slow-news"}"#).await;
+    let answer = send(
+        "/v1/messages",
+        r#"{"recipient":"13800138000","template":"slow-news"}"#,
+    )
+    .await;
     assert_eq!((answer.status, answer.code()), (429, "rate_limited"));
     let wait: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
@@ -57,9 +69,15 @@ async fn a_caller_that_dribbles_its_header_or_body_is_cut_off() {
     })
     .await;
     let mut slow_header = TcpStream::connect(h.address).await.unwrap();
-    slow_header.write_all(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    slow_header
+        .write_all(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\n")
+        .await
+        .unwrap();
     let mut rest = Vec::new();
-    timeout(LONG, slow_header.read_to_end(&mut rest)).await.unwrap().unwrap();
+    timeout(LONG, slow_header.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
 
     let authorization = sign("POST", "/v1/messages", GOOD, "k1", now_seconds(), &nonce());
     let head = format!(
@@ -69,8 +87,15 @@ async fn a_caller_that_dribbles_its_header_or_body_is_cut_off() {
     let mut slow_body = TcpStream::connect(h.address).await.unwrap();
     slow_body.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    timeout(LONG, slow_body.read_to_end(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    timeout(LONG, slow_body.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 408"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,8 +126,15 @@ async fn at_a_stop_the_open_request_is_answered_before_the_service_ends() {
     h.lifecycle.stop();
     open.write_all(&GOOD.as_bytes()[10..]).await.unwrap();
     let mut answer = Vec::new();
-    timeout(LONG, open.read_to_end(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(&answer));
+    timeout(LONG, open.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 202"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
     assert_eq!(h.all_records(), 2);
     h.stop().await;
 }
@@ -114,7 +146,19 @@ async fn over_tls_a_bearer_key_is_enough() {
     std::fs::create_dir_all(&dir).unwrap();
     let (certificate, key) = (dir.join("tls.crt"), dir.join("tls.key"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -124,8 +168,14 @@ async fn over_tls_a_bearer_key_is_enough() {
         return;
     }
     let h = Harness::with(|c| c.tls = Some(Tls { certificate, key })).await;
-    let headers = [("authorization", "Bearer k1.secret"), ("content-type", "application/json")];
-    assert_eq!(h.call("POST", "/v1/messages", &headers, GOOD).await.status, 202);
+    let headers = [
+        ("authorization", "Bearer k1.secret"),
+        ("content-type", "application/json"),
+    ];
+    assert_eq!(
+        h.call("POST", "/v1/messages", &headers, GOOD).await.status,
+        202
+    );
     h.stop().await;
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -18,8 +18,18 @@ async fn an_unknown_key_and_a_wrong_secret_get_the_same_answer() {
         answer.body["request_id"].take();
         bodies.push(answer.body);
     }
-    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
-    let none = h.call("POST", "/v1/messages", &[("content-type", "application/json")], GOOD).await;
+    assert!(
+        bodies.windows(2).all(|pair| pair[0] == pair[1]),
+        "{bodies:?}"
+    );
+    let none = h
+        .call(
+            "POST",
+            "/v1/messages",
+            &[("content-type", "application/json")],
+            GOOD,
+        )
+        .await;
     assert_eq!((none.status, none.code()), (401, "unauthorized"));
     assert_eq!(h.all_records(), 0);
 }
@@ -29,9 +39,23 @@ async fn a_signature_covers_body_query_and_method() {
     let h = Harness::start().await;
     for signed in [
         sign("POST", "/v1/messages", "{}", "k1", now_seconds(), &nonce()),
-        sign("POST", "/v1/messages?dry_run=true", GOOD, "k1", now_seconds(), &nonce()),
+        sign(
+            "POST",
+            "/v1/messages?dry_run=true",
+            GOOD,
+            "k1",
+            now_seconds(),
+            &nonce(),
+        ),
         sign("PUT", "/v1/messages", GOOD, "k1", now_seconds(), &nonce()),
-        sign("POST", "/v1/messages/batch", GOOD, "k1", now_seconds(), &nonce()),
+        sign(
+            "POST",
+            "/v1/messages/batch",
+            GOOD,
+            "k1",
+            now_seconds(),
+            &nonce(),
+        ),
     ] {
         let answer = h.post_as(&signed, "/v1/messages", GOOD).await;
         assert_eq!((answer.status, answer.code()), (401, "unauthorized"));
@@ -53,8 +77,18 @@ async fn the_allow_list_believes_a_forwarded_address_only_from_a_trusted_proxy()
             }
         })
         .await;
-        let authorization = sign("POST", "/v1/messages", body, "koffice", now_seconds(), &nonce());
-        let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let authorization = sign(
+            "POST",
+            "/v1/messages",
+            body,
+            "koffice",
+            now_seconds(),
+            &nonce(),
+        );
+        let mut headers = vec![
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+        ];
         headers.extend(hops.map(|hops| ("x-forwarded-for", hops)));
         let answer = h.call("POST", "/v1/messages", &headers, body).await;
         assert_eq!(answer.status, want, "{trusted} {hops:?} {}", answer.body);
@@ -106,7 +140,12 @@ async fn a_bearer_key_that_came_over_plain_http_from_afar_is_refused() {
 async fn every_problem_is_named_with_its_field(#[case] body: &str, #[case] want: &[&str]) {
     let h = Harness::start().await;
     let answer = h.send(body).await;
-    assert_eq!((answer.status, answer.errors()), (422, want.iter().map(ToString::to_string).collect()), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.errors()),
+        (422, want.iter().map(ToString::to_string).collect()),
+        "{}",
+        answer.body
+    );
     assert_eq!(answer.header("content-type"), "application/problem+json");
     for member in ["type", "title", "detail", "request_id"] {
         assert!(!answer.text(member).is_empty());
@@ -137,7 +176,10 @@ async fn wrong_paths_methods_and_media_types_are_problems_too() {
     assert_eq!((answer.status, answer.code()), (405, "method_not_allowed"));
     assert_eq!(answer.header("allow"), "POST");
     let authorization = sign("POST", "/v1/messages", GOOD, "k1", now_seconds(), &nonce());
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
     let answer = h.call("POST", "/v1/messages", &headers, GOOD).await;
     assert_eq!((answer.status, answer.code()), (415, "bad_json"));
     assert_eq!(answer.header("content-type"), "application/problem+json");

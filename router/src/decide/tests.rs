@@ -108,6 +108,7 @@ fn rejected(channel: &str, disposition: Disposition) -> Attempt {
         n: 1,
         channel: channel.parse().unwrap(),
         vendor: "aliyun".into(),
+        signature: None,
         segments: 1,
         price_micros: 0,
         routed_at: NOW,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use jixinda_schemas::{AttemptId, Topic};
+use jixinda_schemas::{AttemptId, Topic, vendor::Blame};
 
 const T0: Timestamp = Timestamp(1_000_000);
 const DEADLINES: Deadlines = Deadlines {
@@ -336,15 +336,23 @@ fn fact() -> impl Strategy<Value = Fact> {
 fn apply(e: &mut Entry, n: u16, fact: Fact) {
     match fact {
         Fact::Route => route(e, n),
-        Fact::Start => drop(start(e, n)),
+        Fact::Start => {
+            start(e, n);
+        }
         Fact::GiveBack => give_back(e, n, NotStartedCause::Capacity),
-        Fact::Accept => drop(finish(e, n, accepted())),
-        Fact::Reject(d) => drop(finish(e, n, rejected(d))),
-        Fact::Unknown => drop(finish(e, n, unknown())),
+        Fact::Accept => {
+            finish(e, n, accepted());
+        }
+        Fact::Reject(d) => {
+            finish(e, n, rejected(d));
+        }
+        Fact::Unknown => {
+            finish(e, n, unknown());
+        }
         Fact::Receipt(status) => {
             let r = receipt(n, status);
             if let Some(i) = e.receipt_target(&r) {
-                drop(e.reported(i, &r, T0));
+                e.reported(i, &r, T0);
             }
         }
     }

@@ -19,6 +19,10 @@ const CALL: Duration = Duration::from_secs(10);
 
 /// What the follower is told.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "passed by reference, never stored"
+)]
 pub enum Event<'a> {
     /// The next record.
     Record(Record<'a>),

@@ -3,6 +3,8 @@
 //! Range assignment gives a member the same partition numbers of every topic; that is checked. On assignment each
 //! partition starts where its commit metadata says, or goes on where this member stood when it kept the partition.
 
+mod offsets;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Mutex, PoisonError},
@@ -12,7 +14,7 @@ use std::{
 use jixinda_schemas::Topic;
 use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
     types::RDKafkaRespErr,
@@ -21,6 +23,7 @@ use tracing::{error, info, warn};
 
 use super::{Error, Kafka};
 use crate::metrics;
+use offsets::{add, commit, committed_offsets, describe};
 
 const CALL: Duration = Duration::from_secs(10);
 
@@ -164,16 +167,6 @@ impl ConsumerContext for Context {
     }
 }
 
-fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(e) = source {
-        text = format!("{text}: {e}");
-        source = e.source();
-    }
-    text
-}
-
 impl Context {
     fn assign(
         &self,
@@ -260,52 +253,6 @@ impl Context {
         }
         Ok(changes)
     }
-}
-
-/// A broker that restarts may need a while.
-fn committed_offsets(
-    consumer: &BaseConsumer<Context>,
-    ask: &TopicPartitionList,
-) -> Result<TopicPartitionList, Error> {
-    let mut tries = 3;
-    loop {
-        tries -= 1;
-        match consumer.committed_offsets(ask.clone(), CALL) {
-            Ok(found) => return Ok(found),
-            Err(e) if tries == 0 => return Err(Error::client("cannot read committed offsets")(e)),
-            Err(e) => warn!(
-                error = &e as &dyn std::error::Error,
-                "committed offsets not read, trying again"
-            ),
-        }
-    }
-}
-
-fn add(
-    list: &mut TopicPartitionList,
-    topic: &str,
-    partition: i32,
-    offset: i64,
-) -> Result<(), Error> {
-    list.add_partition_offset(topic, partition, Offset::Offset(offset))
-        .map_err(Error::client("offset"))
-}
-
-fn commit(consumer: &BaseConsumer<Context>, kafka: &Kafka, line: &[Commit]) -> Result<(), Error> {
-    if line.is_empty() {
-        return Ok(());
-    }
-    let mut list = TopicPartitionList::new();
-    for c in line {
-        let mut element = list.add_partition(&kafka.topic(c.topic), c.partition);
-        element
-            .set_offset(Offset::Offset(c.offset))
-            .map_err(Error::client("offset"))?;
-        element.set_metadata(&c.metadata);
-    }
-    consumer
-        .commit(&list, CommitMode::Sync)
-        .map_err(Error::client("commit"))
 }
 
 /// One member.
@@ -508,17 +455,5 @@ impl Member {
             self.consumer.resume(&list)
         };
         done.map_err(Error::client("cannot pause or resume"))
-    }
-
-    /// End of a partition: the offset that its next record will get.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub fn end(&self, topic: Topic, partition: i32) -> Result<i64, Error> {
-        let name = self.context().kafka.topic(topic);
-        self.consumer
-            .fetch_watermarks(&name, partition, Duration::from_secs(2))
-            .map(|(_, high)| high)
-            .map_err(Error::client(format!("cannot read the end of {name}")))
     }
 }

@@ -8,6 +8,7 @@
 //! The committed offset is what was processed; the metadata keeps the floor, the role's mark and who could write
 //! before the floor, all topics of a partition in one commit.
 
+mod dead_letter;
 mod driver;
 mod outbox;
 
@@ -16,7 +17,8 @@ use std::collections::BTreeMap;
 use jixinda_schemas::{Topic, WriterId};
 use serde::{Deserialize, Serialize};
 
-pub use driver::{dead_letter, run};
+pub use dead_letter::dead_letter;
+pub use driver::run;
 pub use outbox::{Outbox, Write};
 
 use super::{
@@ -32,7 +34,7 @@ pub struct Spec {
     pub role: String,
     /// Co-partitioned topics, all folded.
     pub reads: Vec<Topic>,
-    /// Topics that get an `opened`; part of `reads`.
+    /// Topics that get an `opened`. One that is not among `reads` holds no state: nothing is folded from it.
     pub writes: Vec<Topic>,
 }
 

@@ -5,8 +5,8 @@ use jixinda_schemas::{
     AttemptId, CallId, Lane, MessageId, Phone, Position, Reason, Timestamp, Topic, WriterId,
     codec::{About, encode, envelope},
     event::{
-        AttemptFinished, AttemptResult, AttemptStarted, AttemptState, AttemptSummary, Considered, DeadLetter, Gate,
-        Opened, Outcome, OutcomeCorrected, Receipt, Routed, Terminal, kind,
+        AttemptFinished, AttemptResult, AttemptStarted, AttemptState, AttemptSummary, Considered,
+        DeadLetter, Gate, Opened, Outcome, OutcomeCorrected, Receipt, Routed, Terminal, kind,
     },
     headers::Headers,
     phone::Carrier,
@@ -23,7 +23,10 @@ fn at(millis: i64) -> Timestamp {
 }
 
 fn writer(role: &str, number: u64) -> WriterId {
-    WriterId { role: role.into(), number }
+    WriterId {
+        role: role.into(),
+        number,
+    }
 }
 
 fn phone() -> Phone {
@@ -46,20 +49,37 @@ impl Life {
             ..About::default()
         };
         let value = encode(&envelope(kind, about, at(self.clock), payload));
-        let headers = Headers { writer: by, ..Headers::of(kind) };
+        let headers = Headers {
+            writer: by,
+            ..Headers::of(kind)
+        };
         let key = Some(phone().expose().as_bytes().to_vec());
-        self.records.push(OwnedRecord { topic, partition: Some(0), key, value: Some(value), headers });
+        self.records.push(OwnedRecord {
+            topic,
+            partition: Some(0),
+            key,
+            value: Some(value),
+            headers,
+        });
     }
 
     fn opened(&mut self, topic: Topic, by: &WriterId) {
-        let payload = Opened { writer: by.clone(), instance: "test".into(), at: at(0) };
+        let payload = Opened {
+            writer: by.clone(),
+            instance: "test".into(),
+            at: at(0),
+        };
         self.add(topic, kind::OPENED, Some(by.clone()), payload);
     }
 
     fn outcome(&self, outcome: Terminal, state: AttemptState, seq: u32) -> Outcome {
         Outcome {
             outcome,
-            reason: if outcome == Terminal::Delivered { Reason::Delivered } else { Reason::NoReceipt },
+            reason: if outcome == Terminal::Delivered {
+                Reason::Delivered
+            } else {
+                Reason::NoReceipt
+            },
             detail: None,
             seq,
             request: self.request,
@@ -112,7 +132,9 @@ fn routed(life: &Life) -> Routed {
         template: "login".parse().unwrap(),
         signature: "jixinda".parse().unwrap(),
         sign_name: "集信达".into(),
-        content: Content::FullText { text: "482913".into() },
+        content: Content::FullText {
+            text: "482913".into(),
+        },
         text: "482913".into(),
         segments: 1,
         price_micros: 35_000,
@@ -121,7 +143,10 @@ fn routed(life: &Life) -> Routed {
         health_offset: 34,
         seed: u64::MAX,
         decided_at: at(5),
-        considered: vec![considered("channel-1", None), considered("channel-2", Some(Gate::Breaker))],
+        considered: vec![
+            considered("channel-1", None),
+            considered("channel-2", Some(Gate::Breaker)),
+        ],
     }
 }
 
@@ -146,7 +171,9 @@ fn finished(life: &Life) -> AttemptFinished {
         recipient: phone(),
         channel: "channel-1".parse().unwrap(),
         call_id: CallId(7),
-        result: AttemptResult::Accepted { vendor_id: "v-1".into() },
+        result: AttemptResult::Accepted {
+            vendor_id: "v-1".into(),
+        },
         submitted_at: Some(at(30)),
         elapsed_ms: Some(30),
     }
@@ -169,8 +196,17 @@ fn receipt(life: &Life) -> Receipt {
 /// Decided, sent, taken, `unknown`, then delivered after all. Around it what must not count: records of an owner that
 /// was succeeded, bytes that are no event.
 pub(crate) fn life(number: i64) -> (MessageId, Vec<OwnedRecord>) {
-    let request = Position { topic: Topic::RequestsOtp, partition: 0, offset: number };
-    let mut life = Life { message: MessageId::from_position(&request), request, records: Vec::new(), clock: 0 };
+    let request = Position {
+        topic: Topic::RequestsOtp,
+        partition: 0,
+        offset: number,
+    };
+    let mut life = Life {
+        message: MessageId::from_position(&request),
+        request,
+        records: Vec::new(),
+        clock: 0,
+    };
     let number = number.unsigned_abs() * 10;
     let (zombie, router) = (writer("router", number + 1), writer("router", number + 2));
     let sender = writer("senders.default", number + 3);
@@ -181,21 +217,59 @@ pub(crate) fn life(number: i64) -> (MessageId, Vec<OwnedRecord>) {
     life.opened(Topic::Attempts, &sender);
     life.clock = 5;
     for by in [&zombie, &router] {
-        life.add(Topic::DispatchOtp, kind::ROUTED, Some(by.clone()), routed(&life));
+        life.add(
+            Topic::DispatchOtp,
+            kind::ROUTED,
+            Some(by.clone()),
+            routed(&life),
+        );
     }
     life.clock = 20;
-    life.add(Topic::Attempts, kind::ATTEMPT_STARTED, Some(sender.clone()), started(&life));
+    life.add(
+        Topic::Attempts,
+        kind::ATTEMPT_STARTED,
+        Some(sender.clone()),
+        started(&life),
+    );
     life.clock = 60;
-    life.add(Topic::Attempts, kind::ATTEMPT_FINISHED, Some(sender), finished(&life));
+    life.add(
+        Topic::Attempts,
+        kind::ATTEMPT_FINISHED,
+        Some(sender),
+        finished(&life),
+    );
     let unknown = life.outcome(Terminal::Unknown, AttemptState::Accepted, 0);
     for by in [&router, &zombie] {
-        life.add(Topic::Outcomes, kind::OUTCOME, Some(by.clone()), unknown.clone());
+        life.add(
+            Topic::Outcomes,
+            kind::OUTCOME,
+            Some(by.clone()),
+            unknown.clone(),
+        );
     }
-    life.add(Topic::Receipts, kind::RECEIPT, Some(router.clone()), receipt(&life));
+    life.add(
+        Topic::Receipts,
+        kind::RECEIPT,
+        Some(router.clone()),
+        receipt(&life),
+    );
     let current = life.outcome(Terminal::Delivered, AttemptState::Delivered, 1);
-    let corrected = OutcomeCorrected { previous: unknown, current };
-    life.add(Topic::Outcomes, kind::OUTCOME_CORRECTED, Some(router.clone()), corrected);
-    life.add(Topic::Receipts, kind::RECEIPT, Some(router), "not a receipt");
+    let corrected = OutcomeCorrected {
+        previous: unknown,
+        current,
+    };
+    life.add(
+        Topic::Outcomes,
+        kind::OUTCOME_CORRECTED,
+        Some(router.clone()),
+        corrected,
+    );
+    life.add(
+        Topic::Receipts,
+        kind::RECEIPT,
+        Some(router),
+        "not a receipt",
+    );
     let letter = DeadLetter {
         source: None,
         reason: Reason::BadJson,

@@ -142,13 +142,25 @@ impl World {
 
     /// Leaves a commit behind for partition 0, as the role's own instance would.
     pub(crate) fn commit(&self, topic: Topic, offset: i64, metadata: &str) {
-        let member = Member::join(&self.kafka, sink::ROLE, &sink::TOPICS, |committed| committed.offset).unwrap();
+        let member = Member::join(&self.kafka, sink::ROLE, &sink::TOPICS, |committed| {
+            committed.offset
+        })
+        .unwrap();
         let until = Instant::now() + Duration::from_secs(20);
-        while !member.changes().iter().any(|change| matches!(change, Change::Assigned(_))) {
+        while !member
+            .changes()
+            .iter()
+            .any(|change| matches!(change, Change::Assigned(_)))
+        {
             assert!(Instant::now() < until, "nothing was assigned");
             drop(member.poll(Duration::from_millis(50)).unwrap());
         }
-        let commit = Commit { topic, partition: 0, offset, metadata: metadata.to_owned() };
+        let commit = Commit {
+            topic,
+            partition: 0,
+            offset,
+            metadata: metadata.to_owned(),
+        };
         member.commit(&[commit]).unwrap();
     }
 
@@ -176,12 +188,20 @@ impl World {
         list.add_partition(&self.kafka.topic(topic), 0);
         let until = Instant::now() + Duration::from_secs(30);
         loop {
-            let found = group.committed_offsets(list.clone(), Duration::from_secs(5)).unwrap();
+            let found = group
+                .committed_offsets(list.clone(), Duration::from_secs(5))
+                .unwrap();
             let element = &found.elements()[0];
-            if element.offset() == Offset::Offset(offset) && !element.metadata().contains("pending") {
+            if element.offset() == Offset::Offset(offset) && !element.metadata().contains("pending")
+            {
                 return;
             }
-            assert!(Instant::now() < until, "committed {:?} {}", element.offset(), element.metadata());
+            assert!(
+                Instant::now() < until,
+                "committed {:?} {}",
+                element.offset(),
+                element.metadata()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -190,19 +210,29 @@ impl World {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
         drop(listener);
-        let config = Config { listen, ..config(&self.front.url) };
+        let config = Config {
+            listen,
+            ..config(&self.front.url)
+        };
         let mut snapshot = Snapshot::default();
         snapshot.log_id = Some(self.log_id);
         let deps = Deps {
             kafka: self.kafka.clone(),
             clock: SystemClock::shared(),
             key: PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
-            directory: Directory::fixed(View { snapshot: Arc::new(snapshot), ..View::default() }),
+            directory: Directory::fixed(View {
+                snapshot: Arc::new(snapshot),
+                ..View::default()
+            }),
         };
         let lifecycle = Lifecycle::default();
         let handle = lifecycle.component("analytics");
         let task = tokio::spawn(Service::new(config, deps).unwrap().run(handle));
-        Run { lifecycle, task, url: format!("http://{listen}/internal/messages") }
+        Run {
+            lifecycle,
+            task,
+            url: format!("http://{listen}/internal/messages"),
+        }
     }
 
     /// Waits until exactly the rows of so many lives are there, and no others come.
@@ -210,7 +240,11 @@ impl World {
         let count = "SELECT (SELECT count() FROM jx.routings), (SELECT count() FROM jx.attempts), \
             (SELECT count() FROM jx.receipts), (SELECT count() FROM jx.outcomes), (SELECT sum(delta) FROM jx.outcomes), \
             (SELECT count() FROM jx.dead_letters)";
-        let want = format!("{lives}\t{}\t{lives}\t{}\t{lives}\t{lives}\n", 2 * lives, 3 * lives);
+        let want = format!(
+            "{lives}\t{}\t{lives}\t{}\t{lives}\t{lives}\n",
+            2 * lives,
+            3 * lives
+        );
         let until = Instant::now() + Duration::from_secs(40);
         loop {
             let answer = self.engine().post_as(INGEST, &[], count).await;
@@ -250,7 +284,8 @@ impl Front {
     }
 
     fn lead_to(&self, engine: &Engine) {
-        self.target.send_replace(engine.url.trim_start_matches("http://").to_owned());
+        self.target
+            .send_replace(engine.url.trim_start_matches("http://").to_owned());
     }
 }
 
@@ -260,7 +295,12 @@ impl Run {
     }
 
     pub(crate) async fn get_with(&self, path: &str, token: &str) -> (u16, serde_json::Value) {
-        let response = child::client().get(format!("{}/{path}", self.url)).bearer_auth(token).send().await.unwrap();
+        let response = child::client()
+            .get(format!("{}/{path}", self.url))
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
