@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down status build fmt lint
+.PHONY: help up down status build fmt lint doc test
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,3 +25,14 @@ fmt: ## Format the Rust sources
 lint: ## Check format and lints; warnings fail
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: ## Build the API documentation; warnings fail
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+test: ## Set up, then pass every test on a real Kafka and ClickHouse engine of this clone's own
+	@deploy/local/prerequisites.sh
+	@deploy/local/libchdb.sh fetch
+	@deploy/local/kafka.sh fetch
+	$(MAKE) lint
+	cargo test --workspace --no-run
+	deploy/local/test-stack.sh run -- cargo test --workspace

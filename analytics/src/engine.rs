@@ -24,7 +24,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
-pub use config::{Config, Secret};
+pub use config::Config;
+pub use jixinda_runtime::secret::Secret;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

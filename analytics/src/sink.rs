@@ -8,14 +8,13 @@ mod insert;
 mod judge;
 mod lane;
 mod range;
-mod record;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jixinda_runtime::{
     clock::SharedClock,
     kafka::{
-        Kafka,
+        Kafka, Record,
         member::{Change, Commit, Committed, Member},
     },
     lifecycle::Handle,
@@ -120,7 +119,7 @@ impl Sink {
         let changes = self.member.changes();
         if !changes.is_empty() {
             let place = message
-                .and_then(|m| record::read(&self.parts.kafka, &m).map(|r| (r.topic, r.partition)));
+                .and_then(|m| Record::read(&self.parts.kafka, &m).map(|r| (r.topic, r.partition)));
             self.follow(changes, handle)?;
             // What the poll returned is read again from where its lane stands now.
             if let Some((topic, partition)) = place
@@ -129,7 +128,7 @@ impl Sink {
                 self.member.seek(topic, partition, lane.next())?;
             }
         } else if let Some(message) = message
-            && let Some(record) = record::read(&self.parts.kafka, &message)
+            && let Some(record) = Record::read(&self.parts.kafka, &message)
             && let Some(lane) = self.lanes.get_mut(&(record.topic, record.partition))
             && let Err(skip) = lane.take(&record, now, &self.parts.key)
         {

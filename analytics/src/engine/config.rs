@@ -1,11 +1,11 @@
 //! Settings of the embedded engine.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use jixinda_runtime::secret::Secret;
 use serde::Deserialize;
 
 use super::Error;
@@ -14,29 +14,6 @@ use super::Error;
 pub(crate) const LIBRARY_VERSION: &str = "26.7.3-stable.1";
 
 const MIN_PASSWORD: usize = 16;
-
-/// A text that does not show itself.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
-    }
-}
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]

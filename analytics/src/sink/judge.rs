@@ -148,7 +148,6 @@ mod tests {
                     writer: writer.cloned(),
                     ..Headers::of(kind)
                 },
-                raw_headers: Vec::new(),
             };
             self.offset += 1;
             judge(&record, &mut self.fence, &mut self.rows, &key)

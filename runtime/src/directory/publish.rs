@@ -261,7 +261,6 @@ mod tests {
             key: Some(key.as_bytes()),
             value: value.map(str::as_bytes),
             headers: Headers::default(),
-            raw_headers: Vec::new(),
         });
     }
 

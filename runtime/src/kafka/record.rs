@@ -21,13 +21,12 @@ pub struct Record<'a> {
     /// `None` is a tombstone.
     pub value: Option<&'a [u8]>,
     pub headers: Headers,
-    /// Every header, lossily as text; empty unless asked for by [`Record::with_raw_headers`].
-    pub raw_headers: Vec<(String, String)>,
 }
 
 impl<'a> Record<'a> {
     /// Reads a message of one of our topics; `None` for a foreign topic.
-    pub(crate) fn read(kafka: &Kafka, message: &'a BorrowedMessage<'_>) -> Option<Self> {
+    #[must_use]
+    pub fn read(kafka: &Kafka, message: &'a BorrowedMessage<'_>) -> Option<Self> {
         let topic = kafka.logical(message.topic())?;
         let mut headers = Headers::default();
         if let Some(list) = message.headers() {
@@ -43,7 +42,6 @@ impl<'a> Record<'a> {
             key: message.key(),
             value: message.payload(),
             headers,
-            raw_headers: Vec::new(),
         })
     }
 
