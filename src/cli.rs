@@ -25,7 +25,12 @@ pub enum Command {
         /// Only these [default: run.roles].
         #[arg(long, value_delimiter = ',', value_name = "ROLE")]
         roles: Vec<Role>,
+        /// Stop when standard input closes too: the parent is gone.
+        #[arg(long, hide = true)]
+        child: bool,
     },
+    /// Show the whole platform at work with the vendor lab; `make run` prepares what this needs.
+    Demo(Demo),
     /// Run the HTTP API for applications.
     Ingest,
     /// Run the router.
@@ -114,6 +119,19 @@ pub struct Apply {
 }
 
 #[derive(Debug, Args)]
+pub struct Demo {
+    /// End after the report; exit code 1 if anything is not as it should be.
+    #[arg(long)]
+    pub once: bool,
+    /// Messages a second.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    pub rate: u32,
+    /// Where jixinda.toml, lab.toml and directory.toml are.
+    #[arg(long, default_value = "deploy/demo", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub struct Query {
     pub name: Option<String>,
     /// RFC 3339 instant or Unix seconds [default: an hour ago].
@@ -138,5 +156,9 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
     /// Serve until SIGTERM, with the settings of --config.
-    Serve,
+    Serve {
+        /// Stop when standard input closes too: the parent is gone.
+        #[arg(long, hide = true)]
+        child: bool,
+    },
 }

@@ -1,6 +1,7 @@
 //! One file for each command. Only these print to standard output; logs go to standard error.
 
 mod config;
+mod demo;
 mod directory;
 mod engine;
 mod key;
@@ -13,7 +14,10 @@ use std::{io::Write as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use jixinda_runtime::{http, telemetry};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     cli::{Cli, Command},
@@ -61,7 +65,8 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config.as_deref();
     match cli.command {
-        Command::Run { roles } => Box::pin(run::run(file, &roles)).await,
+        Command::Run { roles, child } => Box::pin(run::run(file, &roles, child)).await,
+        Command::Demo(options) => Box::pin(demo::demo(file, &options)).await,
         Command::Ingest => Box::pin(run::alone(file, Role::Ingest)).await,
         Command::Router => Box::pin(run::alone(file, Role::Router)).await,
         Command::Senders => Box::pin(run::alone(file, Role::Senders)).await,
@@ -86,6 +91,32 @@ fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = Layers::read(file)?.config()?;
     telemetry::init(&config.telemetry)?;
     Ok(config)
+}
+
+/// Resolves on SIGTERM or SIGINT; as a child also when standard input closes, which the parent's end brings about.
+async fn asked_to_stop_or_orphaned(child: bool) -> anyhow::Result<()> {
+    if !child {
+        return asked_to_stop().await;
+    }
+    let orphaned = input_closed()?;
+    tokio::select! {
+        asked = asked_to_stop() => asked,
+        _ = orphaned => Ok(()),
+    }
+}
+
+fn input_closed() -> anyhow::Result<oneshot::Receiver<()>> {
+    let (closed, receiver) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("parent".to_owned())
+        .spawn(move || {
+            // Whatever comes is thrown away; an error is an end too.
+            drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+            // Nobody listens any more when the service has ended already.
+            let _ = closed.send(());
+        })
+        .context("cannot start a thread")?;
+    Ok(receiver)
 }
 
 /// Resolves on SIGTERM or SIGINT.

@@ -101,24 +101,31 @@ pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> I
         }
     };
     let fingerprint = envelope.payload.fingerprint();
+    let entry = entry(record, lane, app, envelope);
+    let derived = keyed_id(&entry.app, &entry.request);
+    if matches!(proof, Proof::Direct { .. }) && derived.is_some_and(|id| id != entry.id) {
+        // Ids that follow from keys are known to whoever knows the key: nobody may take another app's.
+        let detail = "message_id does not follow from idempotency_key; leave it out".to_owned();
+        return bad(Reason::BadField, detail);
+    }
     Intake::Message {
-        entry: Box::new(entry(record, lane, app, envelope)),
+        entry: Box::new(entry),
         proof,
         fingerprint,
     }
 }
 
+fn keyed_id(app: &AppId, request: &Request) -> Option<MessageId> {
+    let key = request.idempotency_key.as_ref()?;
+    let (index, recipient) = (request.index, &request.recipient);
+    Some(MessageId::from_idempotency_key(app, key, index, recipient))
+}
+
 fn entry(record: &Record<'_>, lane: Lane, app: AppId, envelope: Envelope<Request>) -> Entry {
     let request = envelope.payload;
-    let by_key = || {
-        request
-            .idempotency_key
-            .as_ref()
-            .map(|k| MessageId::from_idempotency_key(&app, k, request.index, &request.recipient))
-    };
     let id = envelope
         .message_id
-        .or_else(by_key)
+        .or_else(|| keyed_id(&app, &request))
         .unwrap_or_else(|| by_position(record));
     Entry {
         id,

@@ -117,7 +117,8 @@ impl Service {
             shared,
             admission: Admission::default(),
             paused: BTreeMap::new(),
-            swept: Timestamp(0),
+            waiting: BTreeMap::new(),
+            shown: Timestamp(0),
         };
         let (kafka, clock) = (deps.kafka, deps.clock);
         let (done, result) = tokio::sync::oneshot::channel();
@@ -179,7 +180,33 @@ struct Router {
     admission: Admission,
     /// Lanes paused by partition, for the hysteresis.
     paused: BTreeMap<i32, [bool; 3]>,
-    swept: Timestamp,
+    waiting: BTreeMap<i32, Waiting>,
+    shown: Timestamp,
+}
+
+/// What waits in a partition, for the gauges.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    open: usize,
+    undecided: [usize; 3],
+    oldest_seconds: [f64; 3],
+}
+
+impl Waiting {
+    fn of(state: &Partition, now: Timestamp) -> Self {
+        let queue = |lane: Lane| &state.queues[lane.index()];
+        let age = |lane| {
+            let oldest = queue(lane).front().and_then(|id| state.entries.get(id));
+            oldest.map_or(0.0, |h| {
+                now.since(h.entry.accepted_at).max(0) as f64 / 1000.0
+            })
+        };
+        Self {
+            open: state.open_messages(),
+            undecided: Lane::ALL.map(|lane| queue(lane).len()),
+            oldest_seconds: Lane::ALL.map(age),
+        }
+    }
 }
 
 impl Role for Router {
@@ -241,6 +268,8 @@ impl Role for Router {
             self.route(state, lane, share, now, out);
         }
         self.hear(state);
+        let full = Lane::ALL.map(|lane| self.paused(state).contains(&Topic::requests(lane)));
+        self.paused.insert(state.number, full);
         self.report(state, now, out);
     }
 
@@ -270,13 +299,26 @@ impl Role for Router {
 
     fn close(&mut self, partition: i32, state: Partition) {
         self.paused.remove(&partition);
+        self.waiting.remove(&partition);
         for channel in state.in_flight() {
             self.admission.in_flight(channel, -1);
         }
     }
 
     fn tick(&mut self, _share: Share, _out: &mut Outbox) {
+        let now = self.shared.clock.now();
+        if now.since(self.shown) < 1_000 {
+            return;
+        }
+        self.shown = now;
         metrics::ejected(self.admission.ejected().len());
+        metrics::open(self.waiting.values().map(|w| w.open).sum());
+        for lane in Lane::ALL {
+            let i = lane.index();
+            let messages = self.waiting.values().map(|w| w.undecided[i]).sum();
+            let oldest = self.waiting.values().map(|w| w.oldest_seconds[i]);
+            metrics::undecided(lane, messages, oldest.fold(0.0, f64::max));
+        }
     }
 
     fn drain(&mut self) -> bool {
@@ -416,24 +458,7 @@ impl Router {
             };
             out.fact(emit::health(report), None);
         }
-        let full = Lane::ALL.map(|lane| self.paused(state).contains(&Topic::requests(lane)));
-        self.paused.insert(state.number, full);
-        if now.since(self.swept) >= 1_000 {
-            self.swept = now;
-            metrics::open(state.open_messages());
-            for lane in Lane::ALL {
-                let queue = &state.queues[lane.index()];
-                let oldest = queue
-                    .front()
-                    .and_then(|id| state.entries.get(id))
-                    .map(|h| h.entry.accepted_at);
-                metrics::undecided(
-                    lane,
-                    queue.len(),
-                    oldest.map_or(0.0, |t| now.since(t).max(0) as f64 / 1000.0),
-                );
-            }
-        }
+        self.waiting.insert(state.number, Waiting::of(state, now));
         if now.millis() / 10_000 != state.swept_at.millis() / 10_000 {
             state.swept_at = now;
             state.sweep(now);

@@ -207,7 +207,7 @@ fn whole(snapshot: &Snapshot) -> Value {
             list.push(value);
         }
     }
-    let mut states: Vec<_> = snapshot.channel_states.values().collect();
+    let mut states: Vec<_> = snapshot.channel_states().collect();
     states.sort_by(|a, b| a.channel.cmp(&b.channel));
     lists.insert("taken_out".to_owned(), json!(states));
     Value::Object(lists)

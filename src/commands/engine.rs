@@ -2,9 +2,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use jixinda_analytics::engine;
-use tokio::sync::oneshot;
 
-use super::asked_to_stop;
+use super::{asked_to_stop, input_closed};
 use crate::config::Config;
 
 /// Serves until a signal, or, as a child, until standard input closes: then the parent has ended, in whatever way.
@@ -33,18 +32,4 @@ pub(super) async fn serve(config: Config, child: bool) -> anyhow::Result<ExitCod
 async fn ignore_signals() {
     while asked_to_stop().await.is_ok() {}
     std::future::pending::<()>().await;
-}
-
-fn input_closed() -> anyhow::Result<oneshot::Receiver<()>> {
-    let (closed, receiver) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("parent".to_owned())
-        .spawn(move || {
-            // Whatever comes is thrown away; an error is an end too.
-            drop(std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-            // Nobody listens any more when the engine has ended already.
-            let _ = closed.send(());
-        })
-        .context("cannot start a thread")?;
-    Ok(receiver)
 }

@@ -3,7 +3,7 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Context as _;
 use jixinda_runtime::telemetry;
 
-use super::asked_to_stop;
+use super::asked_to_stop_or_orphaned;
 use crate::{cli::LabCommand, config::Invalid};
 
 /// Only variables with this prefix are put in: `${code}` in a body belongs to the vendor's text.
@@ -11,7 +11,7 @@ const OPEN: &str = "${JIXINDA_";
 
 pub(super) async fn lab(file: Option<&Path>, command: &LabCommand) -> anyhow::Result<ExitCode> {
     match command {
-        LabCommand::Serve => {
+        LabCommand::Serve { child } => {
             let file =
                 file.context("say where the lab's settings are: --config deploy/demo/lab.toml")?;
             let text = std::fs::read_to_string(file)
@@ -23,7 +23,7 @@ pub(super) async fn lab(file: Option<&Path>, command: &LabCommand) -> anyhow::Re
                 filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
             })?;
             let stop = async {
-                if let Err(error) = asked_to_stop().await {
+                if let Err(error) = asked_to_stop_or_orphaned(*child).await {
                     tracing::error!(%error, "signals cannot be awaited");
                 }
             };

@@ -13,7 +13,7 @@ use jixinda_runtime::{
 };
 use tracing::{error, info, warn};
 
-use super::asked_to_stop;
+use super::asked_to_stop_or_orphaned;
 use crate::{config::Config, roles::Role};
 
 mod engine_child;
@@ -28,7 +28,11 @@ struct Parts<'a> {
 }
 
 /// `jixinda run`
-pub(super) async fn run(file: Option<&Path>, roles: &[Role]) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    file: Option<&Path>,
+    roles: &[Role],
+    child: bool,
+) -> anyhow::Result<ExitCode> {
     let config = super::load(file)?;
     let mut roles = if roles.is_empty() {
         config.run.roles.clone()
@@ -38,20 +42,30 @@ pub(super) async fn run(file: Option<&Path>, roles: &[Role]) -> anyhow::Result<E
     roles.sort_unstable();
     roles.dedup();
     let engine = config.run.engine && roles.contains(&Role::Analytics);
-    serve(file, config, &roles, engine).await
+    let beside = Beside { engine, child };
+    serve(file, config, &roles, beside).await
 }
 
 /// `jixinda ingest` and the like.
 pub(super) async fn alone(file: Option<&Path>, role: Role) -> anyhow::Result<ExitCode> {
     let config = super::load(file)?;
-    serve(file, config, &[role], false).await
+    serve(file, config, &[role], Beside::default()).await
+}
+
+/// What other processes there are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    /// The engine, to be started as a child.
+    engine: bool,
+    /// A parent whose end is ours.
+    child: bool,
 }
 
 async fn serve(
     file: Option<&Path>,
     config: Config,
     roles: &[Role],
-    engine: bool,
+    beside: Beside,
 ) -> anyhow::Result<ExitCode> {
     config.check(roles)?;
     if roles.is_empty() {
@@ -61,7 +75,7 @@ async fn serve(
     let lifecycle = Lifecycle::default();
     let stopping = lifecycle.clone();
     tokio::spawn(async move {
-        if let Err(error) = asked_to_stop().await {
+        if let Err(error) = asked_to_stop_or_orphaned(beside.child).await {
             error!(%error, "signals cannot be awaited");
         }
         info!("stopping");
@@ -77,7 +91,7 @@ async fn serve(
             );
         }
     });
-    let engine = if engine {
+    let engine = if beside.engine {
         Some(engine_child::start(
             file,
             &config,

@@ -49,10 +49,10 @@ fn note(first: &mut Vec<(Topic, i64)>, topic: Topic, offset: i64) {
 }
 
 impl<K: Clone + Eq + Hash> Ledger<K> {
-    /// Work opened by the record at `offset` of `source`; offsets of a source come in order. A key that is known
-    /// already is not opened again.
+    /// Work opened by the record at `offset` of `source`; offsets of a source come in order. A key whose work is open
+    /// is not opened again; one whose work has ended is, as new work.
     pub fn open(&mut self, source: Topic, offset: i64, key: K) -> bool {
-        if self.index.contains_key(&key) {
+        if self.slot(&key).is_some_and(|slot| !slot.ended) {
             return false;
         }
         let first = self.orphans.remove(&key).unwrap_or_default();
@@ -86,7 +86,9 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             return;
         };
         while slots.front().is_some_and(|slot| slot.ended) {
-            if let Some(slot) = slots.pop_front() {
+            if let Some(slot) = slots.pop_front()
+                && self.index.get(&slot.key) == Some(&(source, slot.offset))
+            {
                 self.index.remove(&slot.key);
             }
         }
@@ -203,6 +205,20 @@ mod tests {
         l.open(SOURCE, 3, 'a');
         l.end(&'a');
         assert!(l.floors().is_empty());
+    }
+
+    #[test]
+    fn a_key_used_again_is_new_work_though_older_work_still_keeps_its_first() {
+        let mut l = Ledger::default();
+        l.open(SOURCE, 1, 'a');
+        l.open(SOURCE, 2, 'b');
+        assert!(!l.open(SOURCE, 3, 'b'));
+        l.end(&'b');
+        assert!(l.open(SOURCE, 4, 'b'));
+        l.end(&'a');
+        assert_eq!(l.floors(), BTreeMap::from([(SOURCE, 4)]));
+        l.end(&'b');
+        assert!(l.is_empty());
     }
 
     proptest! {

@@ -22,10 +22,12 @@ pub struct Snapshot {
     pub signatures: HashMap<SignatureId, Arc<Signature>>,
     /// Templates, the disabled ones too.
     pub templates: HashMap<TemplateId, Arc<Template>>,
-    /// Channels that the platform took out, also those whose time is over.
-    pub channel_states: HashMap<ChannelId, ChannelState>,
-    /// Record key → (offset, entity or removal), read since the last marker.
-    staged: Vec<(String, Option<Entity>)>,
+    /// Channels that the platform took out, also those whose time is over, each with the offset of its record.
+    channel_states: HashMap<ChannelId, (ChannelState, i64)>,
+    /// Offset of each channel's last record: a state counts only when it is younger.
+    channel_offsets: HashMap<ChannelId, i64>,
+    /// Key, entity or removal, and offset of what was read since the last marker.
+    staged: Vec<(String, Option<Entity>, i64)>,
 }
 
 /// A directory record that this release cannot read.
@@ -55,6 +57,7 @@ impl Default for Snapshot {
             signatures: HashMap::new(),
             templates: HashMap::new(),
             channel_states: HashMap::new(),
+            channel_offsets: HashMap::new(),
             staged: Vec::new(),
         }
     }
@@ -85,20 +88,21 @@ impl Snapshot {
         }
         match entity {
             Some(Entity::Revision(marker)) => {
-                for (key, entity) in std::mem::take(&mut self.staged) {
-                    self.settle(&key, entity);
+                for (key, entity, offset) in std::mem::take(&mut self.staged) {
+                    self.settle(&key, entity, offset);
                 }
                 self.revision = marker.revision;
             }
             Some(Entity::Log(log)) => self.log_id = Some(log.log_id),
             Some(Entity::ChannelState(state)) => {
-                self.channel_states.insert(state.channel.clone(), state);
+                self.channel_states
+                    .insert(state.channel.clone(), (state, offset));
             }
             None if key.starts_with("channel-state/") => {
                 self.channel_states.remove(&key["channel-state/".len()..]);
             }
             entity => {
-                self.staged.push((key.to_owned(), entity));
+                self.staged.push((key.to_owned(), entity, offset));
                 return Ok(false);
             }
         }
@@ -106,16 +110,13 @@ impl Snapshot {
         Ok(true)
     }
 
-    fn settle(&mut self, key: &str, entity: Option<Entity>) {
+    fn settle(&mut self, key: &str, entity: Option<Entity>, offset: i64) {
         match entity {
             Some(Entity::App(e)) => {
                 self.apps.insert(e.id.clone(), Arc::new(e));
             }
             Some(Entity::Channel(e)) => {
-                // The operator's word ends what the platform had found out about the account.
-                if self.channels.get(&e.id).is_some_and(|old| **old != e) {
-                    self.channel_states.remove(&e.id);
-                }
+                self.channel_offsets.insert(e.id.clone(), offset);
                 self.channels.insert(e.id.clone(), Arc::new(e));
             }
             Some(Entity::Signature(e)) => {
@@ -135,12 +136,19 @@ impl Snapshot {
         }
     }
 
-    /// Whether the platform itself has taken the channel out at `now`.
+    /// Whether the platform itself has taken the channel out at `now`. A later word of the operator on the channel ends
+    /// that; offsets decide, so that every reader finds the same, however much was compacted.
     #[must_use]
     pub fn is_taken_out(&self, channel: &ChannelId, now: Timestamp) -> bool {
+        let spoken = self.channel_offsets.get(channel).copied().unwrap_or(-1);
         self.channel_states
             .get(channel)
-            .is_some_and(|state| now < state.until)
+            .is_some_and(|(state, offset)| *offset > spoken && now < state.until)
+    }
+
+    /// What the platform found out about channels, also what is over.
+    pub fn channel_states(&self) -> impl Iterator<Item = &ChannelState> {
+        self.channel_states.values().map(|(state, _)| state)
     }
 
     /// All entities of the view, for showing and comparing.
@@ -192,6 +200,32 @@ mod tests {
         )
         .unwrap();
         assert!(s.signatures.is_empty());
+    }
+
+    #[test]
+    fn the_operators_later_word_ends_what_the_platform_had_found() {
+        const CHANNEL: &[u8] =
+            br#"{"type":"channel","id":"a","vendor":"v","rate_per_second":1,"max_in_flight":1}"#;
+        const MARKER: &[u8] = br#"{"type":"revision","revision":1,"changed":1}"#;
+        const OUT: &[u8] =
+            br#"{"type":"channel_state","channel":"a","vendor_code":"isv.OUT_OF_SERVICE",
+            "until":"2025-01-02T03:04:05Z"}"#;
+        let (id, before) = ("a".parse().unwrap(), Timestamp(0));
+        let mut s = Snapshot::default();
+        s.apply("channel/a", Some(CHANNEL), 0).unwrap();
+        s.apply("revision", Some(MARKER), 1).unwrap();
+        s.apply("channel-state/a", Some(OUT), 2).unwrap();
+        assert!(s.is_taken_out(&id, before));
+        assert!(!s.is_taken_out(&id, Timestamp(i64::MAX)));
+        s.apply("channel/a", Some(CHANNEL), 3).unwrap();
+        s.apply("revision", Some(MARKER), 4).unwrap();
+        assert!(!s.is_taken_out(&id, before));
+        // A reader that starts after compaction sees only the newest records.
+        let mut late = Snapshot::default();
+        late.apply("channel-state/a", Some(OUT), 2).unwrap();
+        late.apply("channel/a", Some(CHANNEL), 3).unwrap();
+        late.apply("revision", Some(MARKER), 4).unwrap();
+        assert!(!late.is_taken_out(&id, before));
     }
 
     #[test]

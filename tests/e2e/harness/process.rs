@@ -1,0 +1,167 @@
+//! The program as a process.
+
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{eventually, tail};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jixinda");
+/// A little more than the program allows itself.
+const STOP_LIMIT: Duration = Duration::from_secs(25);
+
+/// Where a process listens; the same after a restart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ports {
+    pub admin: u16,
+    pub ingest: u16,
+    pub receipts: u16,
+    pub analytics: u16,
+}
+
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+    pub log: PathBuf,
+    child: Option<Child>,
+    pub roles: String,
+    pub ports: Ports,
+}
+
+/// A port below those that the system gives out by itself; no two callers get the same.
+pub fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> =
+        LazyLock::new(|| AtomicU16::new(10_000 + rand::random::<u16>() % 9_000));
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn command(arguments: &[impl AsRef<str>], variables: &[(String, String)]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments.iter().map(AsRef::as_ref))
+        .env_clear()
+        .env("RUST_BACKTRACE", "1")
+        .envs(variables.iter().map(|(k, v)| (k, v)))
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String, String> {
+    let done = command(arguments, variables).output().unwrap();
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    if done.status.success() {
+        Ok(text)
+    } else {
+        let said = String::from_utf8_lossy(&done.stderr);
+        Err(format!("{arguments:?}: {}\n{text}{said}", done.status))
+    }
+}
+
+impl Process {
+    pub fn start(
+        name: &str,
+        dir: &Path,
+        arguments: &[&str],
+        variables: &[(String, String)],
+    ) -> Self {
+        let mut process = Self {
+            name: name.to_owned(),
+            arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
+            variables: variables.to_vec(),
+            log: dir.join(format!("{name}.log")),
+            child: None,
+            roles: String::new(),
+            ports: Ports::default(),
+        };
+        process.restart();
+        process
+    }
+
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .unwrap();
+        let child = command(&self.arguments, &self.variables)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    pub fn was_started(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub fn is_running(&self) -> bool {
+        let pid = self.child.as_ref().map(Child::id);
+        pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
+    }
+
+    /// Fails the test when the process has ended.
+    pub fn must_run(&mut self) {
+        if let Some(status) = self.ended() {
+            panic!(
+                "{} ended with {status}: {}\n{}",
+                self.name,
+                self.log.display(),
+                tail(&self.log)
+            );
+        }
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut().unwrap().try_wait().unwrap()
+    }
+
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to end; it must do so, and with success.
+    pub async fn stop(&mut self) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(asked.success());
+        let (name, log) = (self.name.clone(), self.log.clone());
+        let status = eventually(&format!("{name} ends"), STOP_LIMIT, async || {
+            self.ended().ok_or("it still runs")
+        })
+        .await;
+        assert!(status.success(), "{name}: {status}\n{}", tail(&log));
+        self.child = None;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), tail(&self.log));
+        }
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}

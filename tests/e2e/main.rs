@@ -1,0 +1,7 @@
+//! The whole platform as its users run it: the program as processes, a real broker, the real ClickHouse engine, the
+//! vendor lab, real HTTP. `make test` starts what these need; every test has its own topics, database and ports.
+#![allow(clippy::unwrap_used, reason = "helpers outside #[test] need it")]
+
+mod audit;
+mod harness;
+mod paths;
