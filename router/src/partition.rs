@@ -341,6 +341,7 @@ impl Partition {
         self.acting = true;
         self.shells.clear();
         self.ledger.forget_orphans();
+        self.forget_past_receipts();
         self.touched = self.entries.keys().copied().collect();
     }
 
@@ -398,3 +399,6 @@ impl Partition {
             .count()
     }
 }
+
+#[cfg(test)]
+mod tests;

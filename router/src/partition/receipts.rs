@@ -67,7 +67,8 @@ impl Partition {
         let echo = waiting.receipt.echo.as_deref().and_then(CallId::from_echo);
         let ended =
             echo.is_some_and(|call| self.closed_calls.get(&call) == Some(&waiting.receipt.channel));
-        if ended || (reread && self.shared.clock.now().since(record.at) > REREAD_MS) {
+        // While a takeover reads, its attempt may still come; `caught_up` sees to what is left.
+        if ended || (self.acting && self.is_past(&waiting)) {
             metrics::late_receipt();
             return;
         }
@@ -77,6 +78,26 @@ impl Partition {
             Work::Record(record.topic, record.offset),
         );
         self.unmatched.entry(recipient).or_default().push(waiting);
+    }
+
+    /// Read before the takeover, and old: it belongs to a message that has ended.
+    fn is_past(&self, waiting: &Unmatched) -> bool {
+        waiting.reread && self.shared.clock.now().since(waiting.at) > REREAD_MS
+    }
+
+    /// Drops what a takeover read that belongs to ended messages.
+    pub(super) fn forget_past_receipts(&mut self) {
+        for (recipient, list) in std::mem::take(&mut self.unmatched) {
+            let (past, left): (Vec<_>, Vec<_>) = list.into_iter().partition(|u| self.is_past(u));
+            for unmatched in past {
+                metrics::late_receipt();
+                let work = Work::Record(Topic::ReceiptsRaw, unmatched.offset);
+                self.ledger.end(&work);
+            }
+            if !left.is_empty() {
+                self.unmatched.insert(recipient, left);
+            }
+        }
     }
 
     /// Joins a receipt with its attempt; false when there is none yet.
