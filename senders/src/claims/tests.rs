@@ -191,3 +191,76 @@ fn a_result_of_a_losing_claim_settles_nothing() {
     c.finished(6, id, &finished(id, 8));
     assert!(!c.floors().is_empty());
 }
+
+/// What a fold knows of a partition.
+fn open(c: &Claims) -> std::collections::BTreeSet<(MessageId, bool)> {
+    let jobs = c.jobs.iter().filter(|(_, job)| job.order.is_some());
+    jobs.map(|(key, job)| (key.0, job.claim.is_some()))
+        .collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Routed(usize),
+    Started(usize, u64),
+    GivenBack(usize),
+    Finished(usize, u64),
+}
+
+proptest::proptest! {
+    /// I4: a takeover from the floors, with the two topics in any order, finds the same winner of every claim.
+    #[test]
+    fn a_takeover_from_the_floors_finds_the_same_claims(
+        steps in proptest::collection::vec((0_usize..6, 0_u8..6), 1..60),
+        picks in proptest::collection::vec(proptest::bool::ANY, 0..120),
+    ) {
+        let ids: Vec<MessageId> = (0..6).map(|_| MessageId::random()).collect();
+        let (mut dispatch, mut attempts) = (Vec::new(), Vec::new());
+        let (mut first, mut routed) = (Claims::default(), [false; 6]);
+        first.caught_up();
+        let mut at = 0;
+        for (i, step) in steps {
+            at += 1;
+            let entry = match step {
+                _ if !routed[i] => Entry::Routed(i),
+                0 | 1 => Entry::Started(i, u64::from(step)),
+                2 => Entry::GivenBack(i),
+                _ => Entry::Finished(i, u64::from(step) - 3),
+            };
+            routed[i] = true;
+            let log = if matches!(entry, Entry::Routed(_)) { &mut dispatch } else { &mut attempts };
+            log.push((log.len() as i64, at, entry));
+            fold(&mut first, &ids, *log.last().unwrap());
+        }
+        let floors = first.floors();
+        let from = |topic, log: &Vec<(i64, i64, Entry)>| {
+            let floor = floors.get(&topic).copied().unwrap_or(log.len() as i64);
+            log.iter().filter(|(offset, ..)| *offset >= floor).copied().collect::<VecDeque<_>>()
+        };
+        let (mut d, mut a) = (from(SOURCE, &dispatch), from(Topic::Attempts, &attempts));
+        let mut second = Claims::default();
+        for pick in picks.into_iter().chain([true, false].into_iter().cycle().take(240)) {
+            if let Some(stored) = if pick { d.pop_front() } else { a.pop_front() } {
+                fold(&mut second, &ids, stored);
+            }
+        }
+        second.caught_up();
+        proptest::prop_assert_eq!(open(&first), open(&second));
+    }
+}
+
+fn fold(c: &mut Claims, ids: &[MessageId], stored: (i64, i64, Entry)) {
+    let (offset, at, entry) = stored;
+    let place = (offset, Timestamp(at));
+    match entry {
+        Entry::Routed(i) => {
+            c.read_to(Lane::Otp, Timestamp(at));
+            c.routed(SOURCE, offset, order(ids[i], 1), Duration::ZERO);
+        }
+        Entry::Started(i, call) => {
+            c.started(place, ids[i], None, started(ids[i], call), Duration::ZERO);
+        }
+        Entry::GivenBack(i) => c.not_started(place, ids[i], &given_back(ids[i])),
+        Entry::Finished(i, call) => c.finished(offset, ids[i], &finished(ids[i], call)),
+    }
+}
