@@ -1,8 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down status build fmt lint doc test
+.PHONY: help run reset up down status build fmt lint doc test
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## Show everything at work: local stack, vendor lab, load, a broken channel; ONCE=1 ends with a verdict
+	@deploy/demo/run.sh $(if $(ONCE),--once)
+
+reset: ## Remove what `make run` has stored
+	@deploy/demo/reset.sh
 
 up: ## Start the local stack: prerequisites, Kafka, ClickHouse engine library
 	@deploy/local/prerequisites.sh

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -62,6 +64,9 @@ pub enum Command {
     /// The vendor lab: fake vendors with scripted faults.
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Put load on an installation of this machine and tell what it carries.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! One file for each command. Only these print to standard output; logs go to standard error.
 
+mod bench;
 mod config;
 mod demo;
 mod directory;
@@ -78,6 +79,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Directory(command) => directory::directory(&load(file)?, command).await,
         Command::Query(options) => query::query(&load(file)?, options).await,
         Command::Lab(command) => lab::lab(file, &command).await,
+        Command::Bench(command) => Box::pin(bench::bench(file, command)).await,
     }
 }
 

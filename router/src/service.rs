@@ -23,7 +23,7 @@ use jixinda_schemas::{
     event::HealthReport,
     seal::PlatformKey,
 };
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     Config, Error,
@@ -405,6 +405,8 @@ impl Router {
                 ));
                 held.written = Written::Outcome;
                 metrics::outcome(held.entry.lane, terminal);
+                let traceparent = held.entry.traceparent.as_deref();
+                debug!(message_id = %id, outcome = terminal.as_str(), %reason, traceparent, "message ended");
             }
         }
     }

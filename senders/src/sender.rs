@@ -21,7 +21,7 @@ use jixinda_schemas::{
     event::{AttemptResult, NotStartedCause},
     vendor::Blame,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     claims::{Claims, Order, Won},
@@ -221,6 +221,8 @@ impl Role for Sender {
                 _ => self.limiter.fine(channel),
             }
             metrics::call(channel.as_str(), &done.result, done.elapsed);
+            let traceparent = done.order.traceparent.as_deref();
+            debug!(message_id = %done.order.message_id, %channel, call_id = %done.call_id, traceparent, "vendor called");
             out.fact(
                 emit::finished(
                     &done.order,

@@ -81,6 +81,8 @@ async fn serve(
         info!("stopping");
         stopping.stop();
     });
+    // Until the roles are registered nothing else would keep /readyz from saying yes.
+    let starting = lifecycle.component("start");
     let listen = config.admin.listen;
     let (all, handle) = (lifecycle.clone(), lifecycle.component("admin"));
     tokio::spawn(async move {
@@ -101,19 +103,25 @@ async fn serve(
         None
     };
     let started = start(&config, roles, &lifecycle).await;
+    // A stop that comes before the end of the start is no fault of the start.
+    let cut_short = started.is_err() && lifecycle.is_stopping();
     match &started {
         Ok(()) => {
+            starting.ready();
             info!(roles = ?roles, admin = %listen, "started");
             lifecycle.stopped().await;
         }
         Err(_) => lifecycle.stop(),
     }
+    drop(starting);
     let drained = lifecycle.drained().await;
     // The engine ends after those who write to it.
     if let Some(engine) = engine {
         engine.stop().await;
     }
-    started?;
+    if !cut_short {
+        started?;
+    }
     end(&lifecycle, drained)
 }
 

@@ -11,6 +11,7 @@ use jixinda_schemas::{
     template::Content, validate,
 };
 use sha2::{Digest, Sha256};
+use tracing::debug;
 
 use super::Router;
 use crate::{
@@ -138,6 +139,8 @@ impl Router {
             now,
         );
         metrics::decision(lane, channel.id.as_str());
+        let traceparent = held.entry.traceparent.as_deref();
+        debug!(message_id = %id, attempt = n, channel = %channel.id, traceparent, "message routed");
         out.owned(emit::routed(&held.entry, routed, &state.writer, now));
         held.written = Written::Routing(channel.id.clone());
         state.sync_in_flight(id);

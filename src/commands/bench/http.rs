@@ -129,7 +129,10 @@ mod tests {
         let bytes = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(Head::read(&bytes[..20]).unwrap(), None);
         let head = Head::read(bytes).unwrap().unwrap();
-        assert_eq!((head.status, head.keep, head.whole), (202, true, bytes.len()));
+        assert_eq!(
+            (head.status, head.keep, head.whole),
+            (202, true, bytes.len())
+        );
         let close = b"HTTP/1.1 413 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         assert!(!Head::read(close).unwrap().unwrap().keep);
         assert!(Head::read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());

@@ -113,7 +113,11 @@ impl Acknowledged {
     }
 
     pub(super) fn get(&self, i: u64) -> Option<Timestamp> {
-        match self.at.get(usize::try_from(i).ok()?)?.load(Ordering::Relaxed) {
+        match self
+            .at
+            .get(usize::try_from(i).ok()?)?
+            .load(Ordering::Relaxed)
+        {
             0 => None,
             millis => Some(self.began.plus_millis(i64::from(millis) - 1)),
         }
@@ -207,9 +211,12 @@ pub(super) async fn run(
             Door::Http(address) => {
                 tasks.spawn(over_http(messages, schedule, address, acknowledged))
             }
-            Door::Kafka(producer, app) => {
-                tasks.spawn(over_kafka(messages, schedule, (producer, app), acknowledged))
-            }
+            Door::Kafka(producer, app) => tasks.spawn(over_kafka(
+                messages,
+                schedule,
+                (producer, app),
+                acknowledged,
+            )),
         };
     }
     let mut seen = Seen::new()?;
@@ -287,13 +294,17 @@ async fn over_kafka(
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_late_taker_is_told_when_its_message_was_due() {
-        let schedule = Schedule::new(Duration::from_secs(1), Some(10), (1, 2));
+        let mut schedule = Schedule::new(Duration::from_secs(1), Some(10), (1, 2));
+        schedule.began -= Duration::from_millis(950);
+        schedule.ends = schedule.began + Duration::from_secs(1);
         assert_eq!(schedule.take().await.unwrap().0, 1);
-        tokio::time::sleep(Duration::from_millis(950)).await;
         let (number, due) = schedule.take().await.unwrap();
-        assert_eq!((number, due - schedule.began), (3, Duration::from_millis(100)));
+        assert_eq!(
+            (number, due - schedule.began),
+            (3, Duration::from_millis(100))
+        );
         let mut left = 0;
         while schedule.take().await.is_some() {
             left += 1;
@@ -301,10 +312,11 @@ mod tests {
         assert_eq!((left, schedule.planned()), (8, Some(10)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_is_overdue_after_the_grace_is_never_sent() {
-        let schedule = Schedule::new(Duration::from_secs(1), Some(10), (0, 1));
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        let mut schedule = Schedule::new(Duration::from_secs(1), Some(10), (0, 1));
+        schedule.ends -= GRACE + Duration::from_secs(1);
+        schedule.began -= GRACE + Duration::from_secs(1);
         assert!(schedule.take().await.is_none());
     }
 }

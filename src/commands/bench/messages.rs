@@ -94,7 +94,11 @@ impl Messages {
             self.run
         )?;
         let params = Self::params(i);
-        for (at, (name, value)) in params.iter().filter(|(name, _)| !name.is_empty()).enumerate() {
+        for (at, (name, value)) in params
+            .iter()
+            .filter(|(name, _)| !name.is_empty())
+            .enumerate()
+        {
             let comma = if at == 0 { "" } else { "," };
             write!(body, r#"{comma}"{name}":"{value}""#)?;
         }
@@ -194,9 +198,14 @@ mod tests {
     fn the_lanes_have_their_shares_among_all_and_among_every_other() {
         for step in [1, 2] {
             let lanes = (0..20 * step).step_by(step as usize).map(Messages::lane);
-            let count = |lane| lanes.clone().filter(|l| *l == lane).count() * 20 / lanes.clone().count();
+            let count =
+                |lane| lanes.clone().filter(|l| *l == lane).count() * 20 / lanes.clone().count();
             assert_eq!(
-                [count(Lane::Otp), count(Lane::Notice), count(Lane::Marketing)],
+                [
+                    count(Lane::Otp),
+                    count(Lane::Notice),
+                    count(Lane::Marketing)
+                ],
                 [2, 12, 6]
             );
         }
@@ -214,7 +223,10 @@ mod tests {
             let read: serde_json::Value = serde_json::from_str(body).unwrap();
             let (phone, payload) = messages.payload(i).unwrap();
             assert_eq!(read["recipient"], phone.china_national().unwrap());
-            assert_eq!(read["params"], serde_json::to_value(&payload.params).unwrap());
+            assert_eq!(
+                read["params"],
+                serde_json::to_value(&payload.params).unwrap()
+            );
             assert!(head.contains("Authorization: JIXINDA-HMAC-SHA256 key=bench-1, ts=1, nonce="));
         }
     }

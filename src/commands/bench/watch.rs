@@ -69,7 +69,9 @@ fn ticks(pid: u32) -> Option<u64> {
 
 fn rss_kib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -151,14 +153,20 @@ async fn lag(client: &reqwest::Client, admin: &str) -> BTreeMap<String, f64> {
         let answer = client.get(format!("http://{admin}/metrics")).send().await?;
         answer.error_for_status()?.text().await
     };
-    answer.await.map_or_else(|_| BTreeMap::new(), |text| lags(&text))
+    answer
+        .await
+        .map_or_else(|_| BTreeMap::new(), |text| lags(&text))
 }
 
 fn lags(text: &str) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
     for line in text.lines().filter_map(|line| line.strip_prefix(LAG)) {
-        let role = line.split_once("role=\"").and_then(|(_, rest)| rest.split_once('"'));
-        let value = line.rsplit_once(' ').and_then(|(_, value)| value.parse::<f64>().ok());
+        let role = line
+            .split_once("role=\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        let value = line
+            .rsplit_once(' ')
+            .and_then(|(_, value)| value.parse::<f64>().ok());
         if let (Some((role, _)), Some(value)) = (role, value) {
             *sums.entry(role.to_owned()).or_default() += value;
         }

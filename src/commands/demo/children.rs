@@ -67,7 +67,10 @@ impl Children {
         if self.0.is_empty() {
             return std::future::pending().await;
         }
-        let ends = self.0.iter_mut().map(|child| Box::pin(child.process.wait()));
+        let ends = self
+            .0
+            .iter_mut()
+            .map(|child| Box::pin(child.process.wait()));
         let (status, i, _) = select_all(ends).await;
         let Running { name, log, .. } = &self.0[i];
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(super) struct Lab {
     client: reqwest::Client,
+    host: String,
     url: String,
 }
 
@@ -31,13 +32,20 @@ impl Lab {
     pub(super) fn new(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             client: http::client(Duration::from_secs(5))?,
+            host: format!("http://{address}"),
             url: format!("http://{address}/lab"),
         })
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(super) async fn answers(&self) -> bool {
         let asked = self.client.get(format!("{}/accounts", self.url)).send();
-        asked.await.is_ok_and(|response| response.status().is_success())
+        asked
+            .await
+            .is_ok_and(|response| response.status().is_success())
     }
 
     /// Has the account refuse most calls and deliver nothing; returns how it behaved before.

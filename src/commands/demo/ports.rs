@@ -20,7 +20,10 @@ pub(super) fn check_free(wanted: &[(&str, SocketAddr)]) -> anyhow::Result<()> {
         })
         .collect();
     if !taken.is_empty() {
-        bail!("ports are taken; stop their holders first:{}", taken.concat());
+        bail!(
+            "ports are taken; stop their holders first:{}",
+            taken.concat()
+        );
     }
     Ok(())
 }
@@ -44,7 +47,9 @@ fn holder(port: u16) -> Option<String> {
         let holds = files.flatten().any(|file| {
             fs::read_link(file.path()).is_ok_and(|target| {
                 let target = target.to_string_lossy();
-                inodes.iter().any(|inode| target == format!("socket:[{inode}]"))
+                inodes
+                    .iter()
+                    .any(|inode| target == format!("socket:[{inode}]"))
             })
         });
         if holds {
@@ -65,9 +70,7 @@ fn listeners(table: &str, port: u16) -> Vec<String> {
         .lines()
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| {
-            fields.len() > 9 && fields[1].ends_with(&wanted) && fields[3] == LISTEN
-        })
+        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&wanted) && fields[3] == LISTEN)
         .map(|fields| fields[9].to_owned())
         .collect()
 }
@@ -80,7 +83,9 @@ mod tests {
     fn a_taken_port_is_named_with_its_setting_and_its_holder() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let error = check_free(&[("ingest.listen", address)]).unwrap_err().to_string();
+        let error = check_free(&[("ingest.listen", address)])
+            .unwrap_err()
+            .to_string();
         let pid = std::process::id();
         assert!(error.contains("ingest.listen"), "{error}");
         assert!(error.contains(&format!("(pid {pid})")), "{error}");

@@ -34,12 +34,21 @@ impl Store {
         })
     }
 
+    /// # Errors
+    /// When the platform has not made its tables yet.
+    pub(super) async fn has_tables(&self) -> anyhow::Result<()> {
+        for table in ["routings", "outcomes"] {
+            let sql = format!("SELECT toUInt32(count()) FROM {table}");
+            self.ask::<(u32,)>(&sql).await?;
+        }
+        Ok(())
+    }
+
     /// The rows; each is read as a tuple of its columns.
     pub(super) async fn ask<T: DeserializeOwned>(&self, sql: &str) -> anyhow::Result<Vec<T>> {
         let response = self
             .client
-            .post(&self.url)
-            .query(&[("database", &self.database)])
+            .post(format!("{}/?database={}", self.url, self.database))
             .header("X-ClickHouse-User", &self.user)
             .header("X-ClickHouse-Key", &self.password)
             .body(format!("{sql}\nFORMAT JSONCompactEachRow"))
@@ -47,7 +56,10 @@ impl Store {
             .await
             .context("ClickHouse does not answer")?;
         let status = response.status();
-        let text = response.text().await.context("ClickHouse's answer broke off")?;
+        let text = response
+            .text()
+            .await
+            .context("ClickHouse's answer broke off")?;
         if !status.is_success() {
             bail!("ClickHouse refused: {}", text.trim());
         }
