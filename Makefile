@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run reset up down status build fmt lint doc test
+.PHONY: help run reset up down status build fmt lint doc test bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,3 +42,7 @@ test: ## Set up, then pass every test on a real Kafka and ClickHouse engine of t
 	$(MAKE) lint
 	cargo test --workspace --no-run
 	deploy/local/test-stack.sh run -- cargo test --workspace
+
+bench: ## Measure accept and end to end on a stack of its own, release build; SECONDS=60 for other lengths
+	@deploy/bench/run.sh accept $(if $(SECONDS),--seconds $(SECONDS))
+	@deploy/bench/run.sh e2e $(if $(SECONDS),--seconds $(SECONDS))

@@ -79,7 +79,7 @@ struct Sink {
 
 /// Runs on the calling thread until the stop.
 pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
-    let member = Member::join(&parts.kafka, ROLE, &TOPICS, |committed| committed.offset)?;
+    let member = Member::join_in_bulk(&parts.kafka, ROLE, &TOPICS, |committed| committed.offset)?;
     // At most one insert is under way for each lane.
     let (delivered, deliveries) =
         mpsc::channel(TOPICS.len() * usize::try_from(parts.kafka.config().partitions).unwrap_or(1));

@@ -6,6 +6,7 @@
 # Options go to `jixinda bench`: see `jixinda bench accept --help`.
 #   JIXINDA_BENCH_PROGRAM   the program           (a release build of this clone)
 #   JIXINDA_DATA            where the data go, in bench/   (<clone>/.local)
+#   WARM_UP                 seconds of load beforehand, not counted: a fresh JVM costs several times as much   (20)
 #   KEEP=1                  keep data and logs of a good run, for a look at them
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -250,12 +251,17 @@ watch_started() {
 
 note "$(nproc) cores, load before: $(cut -d' ' -f1-3 /proc/loadavg)"
 bench=("$program" bench "$mode" --url "http://127.0.0.1:$ingest")
+warm_up() {
+  [[ ${WARM_UP:=20} != 0 ]] || return 0
+  "${bench[@]}" --seconds "$WARM_UP" "$@" >"$data/warm-up.log" 2>&1 || note "the warm-up was not good, see warm-up.log"
+}
+
 case $mode in
   accept)
     role ingest
     role_ready ingest
     watch_started
-    # A later --connections beats an earlier one.
+    warm_up
     if [[ " $*" == *" --connections"* ]]; then
       "${bench[@]}" "${watched[@]}" "$@"
     else
@@ -271,6 +277,8 @@ case $mode in
     for name in analytics router senders ingest; do role "$name"; done
     for name in analytics router senders ingest; do role_ready "$name"; done
     watch_started
-    "${bench[@]}" "${watched[@]}" --lab "127.0.0.1:$lab" --journal "$data/journal.jsonl" "$@"
+    bench+=(--lab "127.0.0.1:$lab" --journal "$data/journal.jsonl")
+    warm_up --rate 1000
+    "${bench[@]}" "${watched[@]}" "$@"
     ;;
 esac

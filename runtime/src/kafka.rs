@@ -90,6 +90,8 @@ const RESERVED: [&str; 14] = [
 #[derive(Clone, Debug)]
 pub struct Kafka {
     config: std::sync::Arc<Config>,
+    /// Physical names, in the order of [`Topic::ALL`].
+    names: std::sync::Arc<[String]>,
 }
 
 impl Kafka {
@@ -117,7 +119,9 @@ impl Kafka {
                 "kafka.brokers is empty; write host:port".to_owned(),
             ));
         }
+        let names = Topic::ALL.map(|topic| format!("{}{topic}", config.prefix));
         Ok(Self {
+            names: names.into(),
             config: std::sync::Arc::new(config),
         })
     }
@@ -130,8 +134,14 @@ impl Kafka {
 
     /// Physical name of a topic.
     #[must_use]
+    pub fn name(&self, topic: Topic) -> &str {
+        &self.names[topic as usize]
+    }
+
+    /// As [`Kafka::name`], to keep.
+    #[must_use]
     pub fn topic(&self, topic: Topic) -> String {
-        format!("{}{topic}", self.config.prefix)
+        self.name(topic).to_owned()
     }
 
     /// Logical topic of a physical name.
@@ -180,5 +190,28 @@ impl Kafka {
             .set("reconnect.backoff.max.ms", "2000")
             .set("log_level", "4");
         client
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_topic_has_its_own_name_and_is_found_by_it() {
+        let kafka = Kafka::new(Config {
+            brokers: "k:9092".into(),
+            prefix: "a.".into(),
+            partitions: 6,
+            replication: 1,
+            instance: "0".into(),
+            session_timeout: Duration::from_secs(10),
+            properties: BTreeMap::new(),
+        })
+        .unwrap();
+        for topic in Topic::ALL {
+            assert_eq!(kafka.name(topic), format!("a.{topic}"));
+            assert_eq!(kafka.logical(kafka.name(topic)), Some(topic));
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::harness::{Platform, SOON, eventually, load::Accepted};
 
 /// Waits until every accepted message has its outcome, then checks that there is exactly one for each, that
 /// ClickHouse holds exactly what counts in the log, and that no vendor was called twice without cause.
-pub async fn settle(
+pub(crate) async fn settle(
     platform: &Platform,
     accepted: &Accepted,
     limit: Duration,
@@ -59,7 +59,7 @@ pub async fn settle(
 }
 
 /// Rows and valid records, by place in the log.
-pub async fn clickhouse_equals_the_log(platform: &Platform) {
+pub(crate) async fn clickhouse_equals_the_log(platform: &Platform) {
     eventually("ClickHouse equals the log", SOON, async || {
         let sql = "SELECT partition, toInt64(offset) AS at, toString(message_id) AS id, outcome, toInt32(delta) AS delta \
                    FROM outcomes";

@@ -1,10 +1,10 @@
 //! One platform for each test: its processes, its lab, its topics and database.
 
-pub mod client;
-pub mod load;
-pub mod log;
-pub mod process;
-pub mod world;
+pub(crate) mod client;
+pub(crate) mod load;
+pub(crate) mod log;
+pub(crate) mod process;
+pub(crate) mod world;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use jixinda_runtime::{
     kafka::{self, Kafka, producer::Linger, producer::Producer},
     lifecycle::Lifecycle,
 };
-use jixinda_schemas::{Phone, Position, Topic, headers::Headers, seal::PlatformKey};
+use jixinda_schemas::{Phone, Position, Topic, headers::Headers};
 use serde_json::{Value, json};
 
 use client::Client;
@@ -27,18 +27,18 @@ use process::Process;
 use world::World;
 
 /// For anything that is only a matter of the machine's speed.
-pub const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Partitions of each test's topics.
 const PARTITIONS: i32 = 6;
 
 /// What the stack gives to every test.
 #[derive(Clone, Debug)]
-pub struct Stack {
+pub(crate) struct Stack {
     brokers: String,
-    pub clickhouse: String,
-    pub write_password: String,
-    pub read_password: String,
+    pub(crate) clickhouse: String,
+    pub(crate) write_password: String,
+    pub(crate) read_password: String,
     data: PathBuf,
     library: String,
 }
@@ -65,7 +65,7 @@ impl Stack {
 }
 
 /// Polls until `probe` is satisfied; at the deadline the test fails with its last complaint.
-pub async fn eventually<T, E: std::fmt::Display>(
+pub(crate) async fn eventually<T, E: std::fmt::Display>(
     what: &str,
     limit: Duration,
     mut probe: impl AsyncFnMut() -> Result<T, E>,
@@ -83,9 +83,9 @@ pub async fn eventually<T, E: std::fmt::Display>(
 }
 
 /// All roles in one process.
-pub const ALL_IN_ONE: &[(&str, &str)] = &[("all", "ingest,router,senders,analytics")];
+pub(crate) const ALL_IN_ONE: &[(&str, &str)] = &[("all", "ingest,router,senders,analytics")];
 /// One process for each role.
-pub const SPLIT: &[(&str, &str)] = &[
+pub(crate) const SPLIT: &[(&str, &str)] = &[
     ("ingest", "ingest"),
     ("router", "router"),
     ("senders", "senders"),
@@ -93,19 +93,19 @@ pub const SPLIT: &[(&str, &str)] = &[
 ];
 
 /// A platform of its own.
-pub struct Platform {
-    pub dir: PathBuf,
-    pub prefix: String,
-    pub kafka: Kafka,
-    pub world: World,
-    pub log: Log,
-    pub database: String,
-    pub clickhouse_url: String,
-    pub key: PlatformKey,
-    pub stack: Stack,
+pub(crate) struct Platform {
+    pub(crate) dir: PathBuf,
+    pub(crate) prefix: String,
+    pub(crate) kafka: Kafka,
+    pub(crate) world: World,
+    pub(crate) log: Log,
+    pub(crate) database: String,
+    pub(crate) clickhouse_url: String,
+    pub(crate) platform_key: String,
+    pub(crate) stack: Stack,
     processes: BTreeMap<String, Process>,
     /// Lab, and an engine of the test's own.
-    pub helpers: BTreeMap<&'static str, Process>,
+    pub(crate) helpers: BTreeMap<&'static str, Process>,
     settings: Settings,
     http: reqwest::Client,
     producer: Producer,
@@ -114,10 +114,10 @@ pub struct Platform {
 
 /// What a test may want to be different.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Variables of every process.
-    pub variables: Vec<(String, String)>,
-    pub own_engine: bool,
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) own_engine: bool,
 }
 
 impl Default for Settings {
@@ -137,7 +137,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables
             .push((format!("JIXINDA__{name}"), value.into()));
         self
@@ -146,11 +146,15 @@ impl Settings {
 
 impl Platform {
     /// Starts everything and waits until it is ready.
-    pub async fn start(world: World, processes: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(world: World, processes: &[(&str, &str)]) -> Self {
         Self::start_with(world, processes, Settings::default()).await
     }
 
-    pub async fn start_with(world: World, processes: &[(&str, &str)], settings: Settings) -> Self {
+    pub(crate) async fn start_with(
+        world: World,
+        processes: &[(&str, &str)],
+        settings: Settings,
+    ) -> Self {
         let mut platform = Self::prepare(world, settings).await;
         for (name, roles) in processes {
             platform.add(name, roles);
@@ -191,7 +195,7 @@ impl Platform {
             producer: Producer::new(&kafka, "test", Linger::Short).unwrap(),
             log: Log::default(),
             database: format!("e2e_{name}"),
-            key: PlatformKey::from_base64(&key).unwrap(),
+            platform_key: key,
             processes: BTreeMap::new(),
             helpers: BTreeMap::new(),
             http: http::client(Duration::from_secs(20)).unwrap(),
@@ -224,7 +228,7 @@ impl Platform {
     }
 
     /// An engine of the test's own.
-    pub fn start_engine(&mut self) {
+    pub(crate) fn start_engine(&mut self) {
         let variables = [
             ("JIXINDA__ENGINE__LIBRARY", self.stack.library.clone()),
             (
@@ -250,7 +254,7 @@ impl Platform {
     }
 
     /// Starts one more process; `ready` waits for it.
-    pub fn add(&mut self, name: &str, roles: &str) {
+    pub(crate) fn add(&mut self, name: &str, roles: &str) {
         let has = |role: &str| self.processes.values().any(|p| p.roles.contains(role));
         let receipts = if roles.contains("senders") && !has("senders") {
             self.world.receipts_port
@@ -297,14 +301,14 @@ impl Platform {
     }
 
     /// Waits until every process that runs says that it is ready.
-    pub async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         let names: Vec<String> = self.processes.keys().cloned().collect();
         for name in names {
             self.process_ready(&name).await;
         }
     }
 
-    pub async fn process_ready(&mut self, name: &str) {
+    pub(crate) async fn process_ready(&mut self, name: &str) {
         let (http, process) = (self.http.clone(), self.processes.get_mut(name).unwrap());
         let url = format!("http://127.0.0.1:{}/readyz", process.ports.admin);
         eventually(&format!("{name} is ready"), SOON, async || {
@@ -318,33 +322,33 @@ impl Platform {
         .await;
     }
 
-    pub fn process(&mut self, name: &str) -> &mut Process {
+    pub(crate) fn process(&mut self, name: &str) -> &mut Process {
         self.processes.get_mut(name).unwrap()
     }
 
     /// As power loss would: no drain.
-    pub fn kill(&mut self, name: &str) {
+    pub(crate) fn kill(&mut self, name: &str) {
         self.process(name).kill();
     }
 
     /// SIGTERM, and the end that a service manager wants to see.
-    pub async fn stop(&mut self, name: &str) {
+    pub(crate) async fn stop(&mut self, name: &str) {
         self.process(name).stop().await;
     }
 
-    pub fn restart(&mut self, name: &str) {
+    pub(crate) fn restart(&mut self, name: &str) {
         self.process(name).restart();
     }
 
     /// Runs a command of the program to its end; returns what it printed.
-    pub fn run(&self, arguments: &[&str], variables: &[(String, String)]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str], variables: &[(String, String)]) -> String {
         let config = self.config();
         let arguments = [&["--config", &config], arguments].concat();
         process::run(&arguments, variables).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Makes the directory what `wanted` says and waits until all processes work with it.
-    pub async fn apply_directory(&self, wanted: &Value) {
+    pub(crate) async fn apply_directory(&self, wanted: &Value) {
         let file = self.dir.join("directory.json");
         std::fs::write(&file, wanted.to_string()).unwrap();
         let peers: Vec<String> = self
@@ -366,7 +370,7 @@ impl Platform {
     }
 
     /// The HTTP client of `app` at `process`.
-    pub fn client(&self, process: &str, app: &str) -> Client {
+    pub(crate) fn client(&self, process: &str, app: &str) -> Client {
         let (key, secret) = self.world.credential(app);
         let port = self.processes[process].ports.ingest;
         Client::new(
@@ -378,7 +382,7 @@ impl Platform {
     }
 
     /// Writes a record as a direct producer would.
-    pub async fn produce(
+    pub(crate) async fn produce(
         &self,
         topic: Topic,
         key: Option<&str>,
@@ -397,7 +401,7 @@ impl Platform {
     }
 
     /// A well-formed direct record.
-    pub async fn produce_direct(&self, topic: Topic, event: &Value) -> Position {
+    pub(crate) async fn produce_direct(&self, topic: Topic, event: &Value) -> Position {
         let recipient = event["payload"]["recipient"].as_str().unwrap().to_owned();
         let headers = Headers::of("request");
         self.produce(
@@ -411,7 +415,7 @@ impl Platform {
     }
 
     /// Rows of a `SELECT`, as objects.
-    pub async fn clickhouse(&self, sql: &str) -> Result<Vec<Value>, String> {
+    pub(crate) async fn clickhouse(&self, sql: &str) -> Result<Vec<Value>, String> {
         let sent = self
             .http
             .post(format!(
@@ -435,7 +439,7 @@ impl Platform {
     }
 
     /// Everything that the lab has noted.
-    pub fn lab_journal(&self) -> Vec<journal::Entry> {
+    pub(crate) fn lab_journal(&self) -> Vec<journal::Entry> {
         match journal::read(self.dir.join("journal.jsonl")) {
             Ok(entries) => entries.map(Result::unwrap).collect(),
             Err(_) => Vec::new(),
@@ -443,7 +447,7 @@ impl Platform {
     }
 
     /// The calls to the lab, in the order in which they came.
-    pub fn calls(&self) -> Vec<journal::Call> {
+    pub(crate) fn calls(&self) -> Vec<journal::Call> {
         let mut calls: Vec<_> = self
             .lab_journal()
             .into_iter()
@@ -457,14 +461,14 @@ impl Platform {
     }
 
     /// Calls for one recipient.
-    pub fn calls_for(&self, recipient: &str) -> Vec<journal::Call> {
+    pub(crate) fn calls_for(&self, recipient: &str) -> Vec<journal::Call> {
         let mut calls = self.calls();
         calls.retain(|call| call.recipients.iter().any(|r| r == recipient));
         calls
     }
 
     /// Changes an account of the lab while it runs.
-    pub async fn lab_patch(&self, account: &str, change: &Value) {
+    pub(crate) async fn lab_patch(&self, account: &str, change: &Value) {
         let url = format!(
             "http://127.0.0.1:{}/lab/accounts/{account}",
             self.world.lab_port
@@ -475,7 +479,7 @@ impl Platform {
     }
 
     /// Prometheus text of a process.
-    pub async fn metrics(&self, process: &str) -> String {
+    pub(crate) async fn metrics(&self, process: &str) -> String {
         let port = self.processes[process].ports.admin;
         let url = format!("http://127.0.0.1:{port}/metrics");
         self.http
@@ -489,7 +493,7 @@ impl Platform {
     }
 
     /// Sum of the samples of `name` that have all of `labels`.
-    pub async fn metric(&self, process: &str, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) async fn metric(&self, process: &str, name: &str, labels: &[&str]) -> f64 {
         let text = self.metrics(process).await;
         text.lines()
             .filter(|line| {
@@ -502,7 +506,7 @@ impl Platform {
     }
 
     /// Texts of all logs so far, by process.
-    pub fn logs(&self) -> BTreeMap<String, String> {
+    pub(crate) fn logs(&self) -> BTreeMap<String, String> {
         std::fs::read_dir(&self.dir)
             .unwrap()
             .filter_map(|entry| {
@@ -515,7 +519,7 @@ impl Platform {
     }
 
     /// Stops all processes; each must still run, end well, and have had no panic.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let names: Vec<String> = self.processes.keys().cloned().collect();
         for name in names {
             if self.processes[&name].was_started() {
@@ -562,7 +566,7 @@ fn base_config(stack: &Stack, kafka: &Kafka, name: &str, key: &str, clickhouse: 
 }
 
 /// A number that no other message of this run has.
-pub fn recipient() -> Phone {
+pub(crate) fn recipient() -> Phone {
     use std::sync::{LazyLock, atomic::AtomicU32, atomic::Ordering::Relaxed};
     static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(rand::random::<u32>() >> 8));
     let number = NEXT.fetch_add(1, Relaxed) % 100_000_000;
@@ -570,7 +574,7 @@ pub fn recipient() -> Phone {
 }
 
 /// The tail of a file, for failures.
-pub fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")

@@ -3,5 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers outside #[test] need it")]
 
 mod audit;
+mod bad_input;
+mod crash;
+mod docs;
 mod harness;
+mod hot_plug;
+mod outage;
 mod paths;
+mod rate;
+mod secrets;

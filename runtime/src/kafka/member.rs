@@ -269,11 +269,35 @@ impl std::fmt::Debug for Member {
 }
 
 impl Member {
-    /// Joins the group of `role` over `topics`.
+    /// Joins the group of `role` over `topics`; records come as soon as they are there.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn join(
+        kafka: &Kafka,
+        role: &str,
+        topics: &[Topic],
+        start_at: StartAt,
+    ) -> Result<Self, Error> {
+        Self::fetching(1, kafka, role, topics, start_at)
+    }
+
+    /// As [`Member::join`], for a role that is in no hurry: the broker gathers records for up to 100 ms, and has far
+    /// fewer fetches to answer.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn join_in_bulk(
+        kafka: &Kafka,
+        role: &str,
+        topics: &[Topic],
+        start_at: StartAt,
+    ) -> Result<Self, Error> {
+        Self::fetching(64 * 1024, kafka, role, topics, start_at)
+    }
+
+    fn fetching(
+        min_bytes: u32,
         kafka: &Kafka,
         role: &str,
         topics: &[Topic],
@@ -299,6 +323,7 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "100")
+            .set("fetch.min.bytes", min_bytes.to_string())
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.message.max.bytes", "262144")
             .set("queued.max.messages.kbytes", "16384")

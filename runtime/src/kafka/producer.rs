@@ -107,12 +107,14 @@ impl Producer {
     pub fn write(
         &self,
         record: &OwnedRecord,
-    ) -> Result<impl Future<Output = Result<Position, WriteError>> + Send + 'static, WriteError>
-    {
+    ) -> Result<
+        impl Future<Output = Result<Position, WriteError>> + Send + 'static + use<>,
+        WriteError,
+    > {
         let (ack, written) = oneshot::channel();
-        let name = self.kafka.topic(record.topic);
+        let name = self.kafka.name(record.topic);
         let mut base: BaseRecord<'_, [u8], [u8], _> =
-            BaseRecord::with_opaque_to(&name, Box::new(ack)).headers(record.kafka_headers());
+            BaseRecord::with_opaque_to(name, Box::new(ack)).headers(record.kafka_headers());
         if let Some(key) = &record.key {
             base = base.key(key);
         }

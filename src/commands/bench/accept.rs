@@ -31,7 +31,7 @@ pub(super) async fn accept(options: &Accept) -> anyhow::Result<Done> {
     let connections = options.target.connections;
     let door = Door::Http(address);
     let seen = load::run(&messages, schedule, &door, connections, None).await?;
-    let (processes, _) = watch.end().await?;
+    let (processes, _) = watch.end(seen.accepted).await?;
     Ok(Done {
         connections,
         seconds: options.seconds,

@@ -29,7 +29,10 @@ impl Table {
             let gone = if cost.gone { "  GONE" } else { "" };
             self.row(
                 &cost.process,
-                format_args!("{:5.2} cores  {:6.0} MiB{gone}", cost.cores, cost.rss_mib),
+                format_args!(
+                    "{:5.2} cores  {:5.0} µs a message  {:5.0} MiB{gone}",
+                    cost.cores, cost.micros_per_message, cost.rss_mib
+                ),
             );
         }
     }

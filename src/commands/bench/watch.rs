@@ -20,6 +20,8 @@ pub(super) struct Cost {
     pub(super) process: String,
     /// Processor seconds per second, the mean over the load.
     pub(super) cores: f64,
+    /// Processor time for each accepted message: says what a message costs whatever else the machine does.
+    pub(super) micros_per_message: f64,
     /// Resident memory at most, in MiB.
     pub(super) rss_mib: f64,
     /// It ended before the load did.
@@ -175,15 +177,18 @@ fn lags(text: &str) -> BTreeMap<String, f64> {
 }
 
 impl Watch {
-    pub(super) async fn end(self) -> anyhow::Result<(Vec<Cost>, Vec<Lag>)> {
+    /// After so many accepted messages.
+    pub(super) async fn end(self, messages: u64) -> anyhow::Result<(Vec<Cost>, Vec<Lag>)> {
         self.stop.cancel();
         let watched = self.task.await.context("the watch broke")?;
         let seconds = watched.length.as_secs_f64();
         let costs = watched.processes.into_iter().map(|process| {
             let ticks = process.ticks.unwrap_or(0) - process.at_first.unwrap_or(0);
+            let used = ticks as f64 / TICKS_PER_SECOND;
             Cost {
                 process: process.name,
-                cores: ticks as f64 / TICKS_PER_SECOND / seconds,
+                cores: used / seconds,
+                micros_per_message: used * 1e6 / messages.max(1) as f64,
                 rss_mib: process.rss_kib as f64 / 1024.0,
                 gone: process.gone,
             }

@@ -100,13 +100,14 @@ To try it yourself, in another shell:
 
   set -a; source {data}/demo.env; set +a
 
-  # one message, what became of it, and why it went where it went
+  # one message; a few seconds later what became of it, and why it went where it went
   id=$(curl -sS http://{ingest}/v1/messages -H "Authorization: Bearer shop-1.$JIXINDA_DEMO_SHOP_SECRET" \
     -H 'Content-Type: application/json' \
     -d '{{"recipient":"13800138000","template":"otp","params":{{"code":"123456","minutes":"5"}}}}' |
     tee /dev/stderr | sed 's/.*"message_id":"\([^"]*\)".*/\1/')
-  curl -sS http://{ingest}/v1/messages/$id -H "Authorization: Bearer shop-1.$JIXINDA_DEMO_SHOP_SECRET"
-  curl -sS http://{ingest}/v1/messages/$id/decision -H "Authorization: Bearer shop-1.$JIXINDA_DEMO_SHOP_SECRET"
+  sleep 6
+  curl -sS -w '\n' http://{ingest}/v1/messages/$id -H "Authorization: Bearer shop-1.$JIXINDA_DEMO_SHOP_SECRET"
+  curl -sS -w '\n' http://{ingest}/v1/messages/$id/decision -H "Authorization: Bearer shop-1.$JIXINDA_DEMO_SHOP_SECRET"
 
   # figures
   {program} query
@@ -115,8 +116,8 @@ To try it yourself, in another shell:
     -H "X-ClickHouse-Key: $JIXINDA__ENGINE__READ_PASSWORD" -d 'SELECT outcome, sum(delta) FROM outcomes GROUP BY outcome FORMAT Pretty'
 
   # take a channel down at the lab, and bring it back
-  curl -sS -X PATCH {lab}/lab/accounts/aliyun-b -d '{{"behaviour":{{"down":"unavailable"}}}}'
-  curl -sS -X PATCH {lab}/lab/accounts/aliyun-b -d '{{"behaviour":{{"down":"no"}}}}'
+  curl -sS -o /dev/null -X PATCH {lab}/lab/accounts/aliyun-b -d '{{"behaviour":{{"down":"unavailable"}}}}'
+  curl -sS -o /dev/null -X PATCH {lab}/lab/accounts/aliyun-b -d '{{"behaviour":{{"down":"no"}}}}'
 
 API          http://{ingest}/v1/messages      docs/http-api.md
 receipts     http://{receipts}/receipts/…

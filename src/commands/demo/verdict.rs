@@ -214,25 +214,17 @@ mod tests {
     fn each_fault_fails_its_own_condition() {
         let both = [(0, "delivered", 1), (1, "delivered", 1)];
         assert_eq!(passes(2, &both, &[0, 1]), [true; 4]);
-        assert_eq!(
-            passes(3, &both, &[0, 1]),
-            [false, true, false, true],
-            "one is open"
-        );
-        assert_eq!(
-            passes(1, &both, &[0, 1])[0],
-            false,
-            "one was never accepted"
-        );
-        assert_eq!(passes(2, &both, &[0])[1], false, "one without a receipt");
-        let double = [(0, "delivered", 2), (1, "delivered", 1)];
-        assert_eq!(passes(2, &double, &[0, 1])[0], false, "two outcomes");
-        let lost = [(0, "delivered", 1), (1, "unknown", 1)];
-        assert_eq!(
-            passes(2, &lost, &[0, 1]),
-            [true, false, false, true],
-            "not noticed"
-        );
-        assert_eq!(passes(0, &[], &[])[0], false, "nothing happened");
+        let one_open = passes(3, &both, &[0, 1]);
+        assert_eq!(one_open, [false, true, false, true]);
+        let one_never_accepted = passes(1, &both, &[0, 1]);
+        assert!(!one_never_accepted[0]);
+        let one_without_a_receipt = passes(2, &both, &[0]);
+        assert_eq!(one_without_a_receipt, [true, false, true, true]);
+        let one_receipt_unnoticed = passes(2, &[(0, "delivered", 1), (1, "unknown", 1)], &[0, 1]);
+        assert_eq!(one_receipt_unnoticed, [true, false, false, true]);
+        let two_outcomes = passes(2, &[(0, "delivered", 2), (1, "delivered", 1)], &[0, 1]);
+        assert!(!two_outcomes[0]);
+        let nothing = passes(0, &[], &[]);
+        assert!(!nothing[0] && !nothing[1]);
     }
 }

@@ -5,41 +5,41 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug)]
-pub struct Client {
-    http: reqwest::Client,
-    pub base: String,
-    pub key: String,
-    pub secret: String,
+pub(crate) struct Client {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) key: String,
+    pub(crate) secret: String,
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The id in a 202.
     #[track_caller]
-    pub fn accepted(&self) -> MessageId {
+    pub(crate) fn accepted(&self) -> MessageId {
         assert_eq!(self.status, StatusCode::ACCEPTED, "{}", self.body);
         self.body["message_id"].as_str().unwrap().parse().unwrap()
     }
 
     /// The status and the stable code of a refusal.
-    pub fn code(&self) -> (u16, &str) {
+    pub(crate) fn code(&self) -> (u16, &str) {
         let code = self.body["code"].as_str().unwrap_or_default();
         (self.status.as_u16(), code)
     }
 }
 
-pub fn now_seconds() -> i64 {
+pub(crate) fn now_seconds() -> i64 {
     use jixinda_runtime::clock::{Clock as _, SystemClock};
     SystemClock.now().millis() / 1000
 }
 
 impl Client {
-    pub fn new(http: reqwest::Client, base: String, key: String, secret: String) -> Self {
+    pub(crate) fn new(http: reqwest::Client, base: String, key: String, secret: String) -> Self {
         Self {
             http,
             base,
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// The value of the `Authorization` header.
-    pub fn authorization(
+    pub(crate) fn authorization(
         &self,
         method: &Method,
         path: &str,
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// Sends exactly this.
-    pub async fn raw(
+    pub(crate) async fn raw(
         &self,
         method: Method,
         path: &str,
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// One signed request for one message; an error is a lost connection.
-    pub async fn try_send(&self, message: &Value) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn try_send(&self, message: &Value) -> Result<Answer, reqwest::Error> {
         self.signed(
             Method::POST,
             "/v1/messages",
@@ -112,11 +112,11 @@ impl Client {
         .await
     }
 
-    pub async fn send(&self, message: &Value) -> Answer {
+    pub(crate) async fn send(&self, message: &Value) -> Answer {
         self.try_send(message).await.unwrap()
     }
 
-    pub async fn batch(&self, batch: &Value) -> Answer {
+    pub(crate) async fn batch(&self, batch: &Value) -> Answer {
         self.signed(
             Method::POST,
             "/v1/messages/batch",
@@ -126,13 +126,13 @@ impl Client {
         .unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.signed(Method::GET, path, Vec::new()).await.unwrap()
     }
 }
 
 /// A message of `shop` in a lane.
-pub fn message(lane: &str, recipient: &str) -> Value {
+pub(crate) fn message(lane: &str, recipient: &str) -> Value {
     let (template, params) = match lane {
         "otp" => ("login", json!({ "code": "482913" })),
         "notice" => ("order", json!({ "name": "王女士", "order": "A1024" })),
@@ -143,7 +143,7 @@ pub fn message(lane: &str, recipient: &str) -> Value {
 }
 
 /// The same as an event for a direct producer of `app`.
-pub fn event(app: &str, payload: &Value) -> Value {
+pub(crate) fn event(app: &str, payload: &Value) -> Value {
     use jixinda_runtime::clock::{Clock as _, SystemClock};
     json!({
         "type": "request", "version": 1, "at": SystemClock.now().to_string(), "app_id": app, "payload": payload,

@@ -23,22 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An accepted message.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    pub recipient: String,
-    pub lane: Lane,
+pub(crate) struct Sent {
+    pub(crate) recipient: String,
+    pub(crate) lane: Lane,
 }
 
-pub type Accepted = BTreeMap<MessageId, Sent>;
+pub(crate) type Accepted = BTreeMap<MessageId, Sent>;
 
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Accepted>,
 }
 
 impl Load {
     /// `rate` messages a second over `clients` in turn, of the lanes in turn.
-    pub fn start(clients: Vec<Client>, rate: u32, lanes: &'static [&'static str]) -> Self {
+    pub(crate) fn start(clients: Vec<Client>, rate: u32, lanes: &'static [&'static str]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let task = tokio::spawn(async move {
@@ -57,7 +57,7 @@ impl Load {
     }
 
     /// No new messages; resolves when every one that was offered has been accepted.
-    pub async fn stop(self) -> Accepted {
+    pub(crate) async fn stop(self) -> Accepted {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
     }
@@ -85,6 +85,6 @@ async fn offer(client: Client, lane: &str) -> (MessageId, Sent) {
 }
 
 /// Lets the load run on.
-pub async fn for_a_while(span: Duration) {
+pub(crate) async fn for_a_while(span: Duration) {
     tokio::time::sleep(span).await;
 }

@@ -18,18 +18,18 @@ use jixinda_schemas::{
 
 /// A record that is in the log.
 #[derive(Clone, Debug)]
-pub struct Captured {
-    pub topic: Topic,
-    pub partition: i32,
-    pub offset: i64,
-    pub at: Timestamp,
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-    pub headers: Headers,
+pub(crate) struct Captured {
+    pub(crate) topic: Topic,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Vec<u8>,
+    pub(crate) headers: Headers,
 }
 
 impl Captured {
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         let kind = self.headers.kind.as_deref().zip(self.headers.version);
         codec::decode(kind, &self.value).unwrap()
     }
@@ -37,10 +37,10 @@ impl Captured {
 
 /// Every record of every topic so far.
 #[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Vec<Captured>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<Captured>>>);
 
 impl Log {
-    pub async fn follow(kafka: &Kafka, lifecycle: &Lifecycle) -> Self {
+    pub(crate) async fn follow(kafka: &Kafka, lifecycle: &Lifecycle) -> Self {
         let log = Self::default();
         let records = Arc::clone(&log.0);
         let fold = move |event: &follow::Event<'_>| {
@@ -63,7 +63,7 @@ impl Log {
     }
 
     /// The records of a topic, in the order of each partition.
-    pub fn topic(&self, topic: Topic) -> Vec<Captured> {
+    pub(crate) fn topic(&self, topic: Topic) -> Vec<Captured> {
         let records = self.0.lock().unwrap();
         let mut found: Vec<_> = records
             .iter()
@@ -75,7 +75,7 @@ impl Log {
     }
 
     /// Those whose writer is that of the last `opened` of its role before them in the partition.
-    pub fn valid(&self, topic: Topic) -> Vec<Captured> {
+    pub(crate) fn valid(&self, topic: Topic) -> Vec<Captured> {
         let mut writers: HashMap<(i32, String), u64> = HashMap::new();
         let mut valid = Vec::new();
         for record in self.topic(topic) {
@@ -93,7 +93,7 @@ impl Log {
     }
 
     /// Valid outcomes by message, corrections left out.
-    pub fn outcomes(&self) -> BTreeMap<MessageId, Vec<Outcome>> {
+    pub(crate) fn outcomes(&self) -> BTreeMap<MessageId, Vec<Outcome>> {
         let mut outcomes: BTreeMap<MessageId, Vec<Outcome>> = BTreeMap::new();
         for record in self.valid(Topic::Outcomes) {
             if let Event::Outcome(e) = record.event() {
@@ -106,7 +106,7 @@ impl Log {
         outcomes
     }
 
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
         self.topic(Topic::DeadLetters)
             .iter()
             .filter_map(|record| match record.event() {

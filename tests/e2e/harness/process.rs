@@ -19,26 +19,26 @@ const STOP_LIMIT: Duration = Duration::from_secs(25);
 
 /// Where a process listens; the same after a restart.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ports {
-    pub admin: u16,
-    pub ingest: u16,
-    pub receipts: u16,
-    pub analytics: u16,
+pub(crate) struct Ports {
+    pub(crate) admin: u16,
+    pub(crate) ingest: u16,
+    pub(crate) receipts: u16,
+    pub(crate) analytics: u16,
 }
 
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     name: String,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
-    pub log: PathBuf,
+    pub(crate) log: PathBuf,
     child: Option<Child>,
-    pub roles: String,
-    pub ports: Ports,
+    pub(crate) roles: String,
+    pub(crate) ports: Ports,
 }
 
 /// A port below those that the system gives out by itself; no two callers get the same.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: LazyLock<AtomicU16> =
         LazyLock::new(|| AtomicU16::new(10_000 + rand::random::<u16>() % 9_000));
     loop {
@@ -61,7 +61,7 @@ fn command(arguments: &[impl AsRef<str>], variables: &[(String, String)]) -> Com
 }
 
 /// Runs the program to its end.
-pub fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String, String> {
+pub(crate) fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String, String> {
     let done = command(arguments, variables).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     if done.status.success() {
@@ -73,7 +73,7 @@ pub fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String,
 }
 
 impl Process {
-    pub fn start(
+    pub(crate) fn start(
         name: &str,
         dir: &Path,
         arguments: &[&str],
@@ -92,7 +92,7 @@ impl Process {
         process
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new()
             .create(true)
@@ -107,17 +107,17 @@ impl Process {
         self.child = Some(child);
     }
 
-    pub fn was_started(&self) -> bool {
+    pub(crate) fn was_started(&self) -> bool {
         self.child.is_some()
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let pid = self.child.as_ref().map(Child::id);
         pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
     }
 
     /// Fails the test when the process has ended.
-    pub fn must_run(&mut self) {
+    pub(crate) fn must_run(&mut self) {
         if let Some(status) = self.ended() {
             panic!(
                 "{} ended with {status}: {}\n{}",
@@ -132,14 +132,14 @@ impl Process {
         self.child.as_mut().unwrap().try_wait().unwrap()
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Asks it to end; it must do so, and with success.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         let pid = self.child.as_ref().unwrap().id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(asked.success());

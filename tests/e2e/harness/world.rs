@@ -31,14 +31,14 @@ const TEMPLATES: [(&str, &str, &str, &str, &[&str]); 5] = [
 ];
 
 #[derive(Clone, Debug)]
-pub struct World {
-    pub directory: Value,
-    pub lab: Value,
-    pub lab_port: u16,
-    pub receipts_port: u16,
-    pub analytics_port: u16,
+pub(crate) struct World {
+    pub(crate) directory: Value,
+    pub(crate) lab: Value,
+    pub(crate) lab_port: u16,
+    pub(crate) receipts_port: u16,
+    pub(crate) analytics_port: u16,
     /// Every secret that was made, by what it is for.
-    pub secrets: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, String>,
 }
 
 fn secret(word: &str) -> String {
@@ -47,7 +47,7 @@ fn secret(word: &str) -> String {
 
 impl World {
     /// Equal channels with these names, quick and without faults.
-    pub fn new(channels: &[&str]) -> Self {
+    pub(crate) fn new(channels: &[&str]) -> Self {
         let (lab_port, receipts_port, analytics_port) = (free_port(), free_port(), free_port());
         let mut world = Self {
             directory: json!({ "channels": [], "suppressions": [] }),
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// A channel of the directory, mapped for every template.
-    pub fn add_channel(&mut self, id: &str) {
+    pub(crate) fn add_channel(&mut self, id: &str) {
         let (vendor, token) = (secret("vendor"), secret("receipts"));
         self.secrets.insert(format!("{id} vendor"), vendor.clone());
         self.secrets.insert(format!("{id} receipts"), token.clone());
@@ -118,12 +118,12 @@ impl World {
     }
 
     /// The lab's account for a channel of the directory.
-    pub fn add_account(&mut self, id: &str) {
+    pub(crate) fn add_account(&mut self, id: &str) {
         let account = self.account(id);
         list(&mut self.lab, "accounts").push(account);
     }
 
-    pub fn account(&self, id: &str) -> Value {
+    pub(crate) fn account(&self, id: &str) -> Value {
         let templates: serde_json::Map<String, Value> = TEMPLATES
             .iter()
             .flat_map(|(template, _, _, _, variables)| {
@@ -151,26 +151,26 @@ impl World {
         })
     }
 
-    pub fn channel(&mut self, id: &str) -> &mut Value {
+    pub(crate) fn channel(&mut self, id: &str) -> &mut Value {
         find(list(&mut self.directory, "channels"), id)
     }
 
-    pub fn template(&mut self, id: &str) -> &mut Value {
+    pub(crate) fn template(&mut self, id: &str) -> &mut Value {
         find(list(&mut self.directory, "templates"), id)
     }
 
-    pub fn lab_account(&mut self, id: &str) -> &mut Value {
+    pub(crate) fn lab_account(&mut self, id: &str) -> &mut Value {
         find(list(&mut self.lab, "accounts"), id)
     }
 
     /// Key id and secret of an app.
-    pub fn credential(&self, app: &str) -> (String, String) {
+    pub(crate) fn credential(&self, app: &str) -> (String, String) {
         (format!("{app}-1"), self.secrets[app].clone())
     }
 }
 
 /// The vendor's code of a template.
-pub fn code_of(template: &str) -> String {
+pub(crate) fn code_of(template: &str) -> String {
     format!("SMS_{}", template.to_ascii_uppercase().replace('-', "_"))
 }
 

@@ -10,12 +10,13 @@ use jixinda_schemas::Topic;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{CALL, Difference};
 use crate::kafka::{Error, Kafka};
 
-/// How long the leaders of new partitions may take to be known.
+/// How long the leaders of new partitions, and the coordinators of groups, may take to be known.
 const SETTLE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -73,12 +74,21 @@ fn committed(
             ask.add_partition(&kafka.topic(*topic), partition);
         }
     }
-    let told = consumer
-        .committed_offsets(ask, CALL)
-        .map_err(Error::client(format!(
-            "cannot read what {} has committed",
-            kafka.group(&group.role)
-        )))?;
+    let began = Instant::now();
+    let told = loop {
+        match consumer.committed_offsets(ask.clone(), CALL) {
+            Ok(told) => break told,
+            Err(e) if is_settling(&e) && began.elapsed() < SETTLE => {
+                std::thread::park_timeout(RETRY);
+            }
+            Err(e) => {
+                return Err(Error::client(format!(
+                    "cannot read what {} has committed",
+                    kafka.group(&group.role)
+                ))(e));
+            }
+        }
+    };
     let mut found = BTreeMap::new();
     for element in told.elements() {
         element.error().map_err(Error::client(format!(
@@ -95,6 +105,18 @@ fn committed(
         found.insert((topic, element.partition()), offset);
     }
     Ok(found)
+}
+
+/// A broker that was started a moment ago has not read its groups yet.
+fn is_settling(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+        )
+    )
 }
 
 /// First offset and end of a partition. A topic that was made a moment ago may not have told all brokers yet.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -35,7 +35,8 @@ pub(super) struct Pending {
     pub(super) write: Write,
     pub(super) token: Option<u64>,
     pub(super) opened: bool,
-    record: OwnedRecord,
+    /// Shared with the client call, so that a second write needs no copy.
+    record: Arc<OwnedRecord>,
 }
 
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl Outbox {
             write,
             token,
             opened,
-            record,
+            record: Arc::new(record),
         }));
     }
 
@@ -190,10 +191,10 @@ impl Outbox {
     }
 
     fn send(&self, pending: Box<Pending>) -> Result<(), (Box<Pending>, KafkaError)> {
-        let record = pending.record.clone();
-        let name = self.kafka.topic(record.topic);
+        let record = Arc::clone(&pending.record);
+        let name = self.kafka.name(record.topic);
         let mut base: BaseRecord<'_, [u8], [u8], Box<Pending>> =
-            BaseRecord::with_opaque_to(&name, pending).headers(record.kafka_headers());
+            BaseRecord::with_opaque_to(name, pending).headers(record.kafka_headers());
         if let Some(key) = &record.key {
             base = base.key(key);
         }

@@ -1,0 +1,143 @@
+//! Channels and templates change under load, without a restart and without a loss.
+
+use std::time::Duration;
+
+use jixinda_lab::journal::{Call, Outcome};
+use jixinda_runtime::kafka::partitioner;
+use jixinda_schemas::{Topic, event::Terminal};
+use serde_json::{Value, json};
+
+use crate::{
+    audit,
+    harness::{
+        Platform,
+        load::{Load, for_a_while},
+        world::{World, code_of},
+    },
+};
+
+/// How soon a change is in force everywhere.
+const IN_FORCE: Duration = Duration::from_secs(2);
+
+/// The directory without one channel.
+fn without(directory: &Value, channel: &str) -> Value {
+    let mut directory = directory.clone();
+    directory["channels"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|c| c["id"] != channel);
+    for list in ["signatures", "templates"] {
+        for entry in directory[list].as_array_mut().unwrap() {
+            entry["channels"].as_object_mut().unwrap().remove(channel);
+        }
+    }
+    directory
+}
+
+/// Applies, waits until it must be in force, and returns broker times (ms): of the change, and of now.
+async fn change(platform: &Platform, directory: &Value) -> (u64, u64) {
+    platform.apply_directory(directory).await;
+    for_a_while(IN_FORCE).await;
+    let records = platform.log.topic(Topic::Directory);
+    let at = u64::try_from(records.last().unwrap().at.millis()).unwrap();
+    (at, at + u64::try_from(IN_FORCE.as_millis()).unwrap())
+}
+
+fn on<'a>(calls: &'a [Call], account: &'a str) -> impl Iterator<Item = &'a Call> {
+    calls
+        .iter()
+        .filter(move |c| c.account.as_deref() == Some(account))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_channels_and_templates_take_effect_under_load_without_loss() {
+    let mut world = World::new(&["stays", "rotates", "leaves", "joins"]);
+    let whole = world.directory.clone();
+    world.directory = without(&whole, "joins");
+    let mut platform = Platform::start(
+        world,
+        &[
+            ("door", "ingest"),
+            ("router-1", "router"),
+            ("router-2", "router"),
+            ("senders-1", "senders"),
+            ("senders-2", "senders"),
+            ("sink", "analytics"),
+        ],
+    )
+    .await;
+    let clients = vec![platform.client("door", "shop")];
+    let load = Load::start(clients, 300, &["otp", "notice"]);
+    for_a_while(Duration::from_secs(1)).await;
+
+    platform.world.directory = whole;
+    let joined = change(&platform, &platform.world.directory.clone()).await;
+
+    let old = platform.world.secrets["rotates vendor"].clone();
+    platform
+        .lab_patch("rotates", &json!({ "secrets": [old, "brand-new-secret"] }))
+        .await;
+    platform.world.channel("rotates")["secrets"]["access_key_secret"] = json!("brand-new-secret");
+    let rotated = change(&platform, &platform.world.directory.clone()).await;
+    platform
+        .lab_patch("rotates", &json!({ "secrets": ["brand-new-secret"] }))
+        .await;
+
+    platform.world.channel("leaves")["mode"] = json!("disabled");
+    let left = change(&platform, &platform.world.directory.clone()).await;
+
+    let code = format!("{}_NEW", code_of("login"));
+    for channel in ["stays", "rotates", "joins"] {
+        platform.world.template("login")["channels"][channel]["code"] = json!(code);
+    }
+    let renamed = change(&platform, &platform.world.directory.clone()).await;
+    for_a_while(Duration::from_secs(1)).await;
+    let accepted = load.stop().await;
+    assert!(accepted.len() > 1_500, "only {} messages", accepted.len());
+
+    let outcomes = audit::settle(&platform, &accepted, Duration::from_secs(60)).await;
+    let others: Vec<_> = outcomes
+        .values()
+        .filter(|o| o.outcome != Terminal::Delivered)
+        .collect();
+    assert!(others.is_empty(), "not delivered: {others:#?}");
+
+    let calls = platform.calls();
+    let partitions = platform.kafka.config().partitions;
+    let mut reached: Vec<i32> = on(&calls, "joins")
+        .filter(|c| (joined.0..=joined.1).contains(&c.at_ms))
+        .map(|c| partitioner::partition(c.recipients[0].as_bytes(), partitions))
+        .collect();
+    reached.sort_unstable();
+    reached.dedup();
+    let all: Vec<i32> = (0..partitions).collect();
+    assert_eq!(
+        reached, all,
+        "partitions that use the new channel within two seconds"
+    );
+
+    let refused: Vec<_> = calls
+        .iter()
+        .filter(|c| matches!(c.outcome, Outcome::AuthRefused { .. }))
+        .collect();
+    assert!(refused.is_empty(), "the old secret was used: {refused:#?}");
+    assert!(
+        on(&calls, "rotates").any(|c| c.at_ms > rotated.1),
+        "the rotated channel is not used"
+    );
+
+    assert!(
+        on(&calls, "leaves").any(|c| c.at_ms < left.0),
+        "the channel was never used"
+    );
+    let late: Vec<_> = on(&calls, "leaves").filter(|c| c.at_ms > left.1).collect();
+    assert!(late.is_empty(), "calls on a disabled channel: {late:#?}");
+
+    let mut codes = calls
+        .iter()
+        .filter(|c| c.params.as_ref().is_some_and(|p| p.contains_key("code")))
+        .filter(|c| c.at_ms > renamed.1)
+        .map(|c| c.template_code.clone().unwrap_or_default());
+    assert!(codes.all(|c| c == code), "the old template code was used");
+    platform.end().await;
+}

@@ -1,0 +1,76 @@
+//! A channel's rate holds over all senders, at every moment, and is used.
+
+use std::time::Duration;
+
+use crate::{
+    audit,
+    harness::{
+        Platform,
+        load::{Load, for_a_while},
+        world::World,
+    },
+};
+
+const RATE: usize = 100;
+
+/// The most calls in any second.
+fn peak(times: &[u64]) -> (usize, u64) {
+    let mut first = 0;
+    let mut most = (0, 0);
+    for (last, at) in times.iter().enumerate() {
+        while times[first] + 1_000 <= *at {
+            first += 1;
+        }
+        most = most.max((last + 1 - first, *at));
+    }
+    most
+}
+
+fn per_second(times: &[u64], from: u64, to: u64) -> f64 {
+    let count = times.iter().filter(|at| (from..to).contains(at)).count();
+    count as f64 * 1000.0 / (to - from) as f64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_pairs_keep_a_channels_rate_and_use_it_even_while_the_second_joins() {
+    let mut world = World::new(&["narrow"]);
+    world.channel("narrow")["rate_per_second"] = RATE.into();
+    let processes = [
+        ("door", "ingest"),
+        ("pair-1", "router,senders"),
+        ("sink", "analytics"),
+    ];
+    let mut platform = Platform::start(world, &processes).await;
+    let load = Load::start(vec![platform.client("door", "shop")], 140, &["otp"]);
+    for_a_while(Duration::from_secs(6)).await;
+    let before = platform.calls().last().unwrap().at_ms;
+    platform.add("pair-2", "router,senders");
+    platform.process_ready("pair-2").await;
+    for_a_while(Duration::from_secs(2)).await;
+    let after = platform.calls().last().unwrap().at_ms;
+    for_a_while(Duration::from_secs(6)).await;
+    let end = platform.calls().last().unwrap().at_ms;
+    let accepted = load.stop().await;
+    let mut times: Vec<u64> = platform.calls().iter().map(|c| c.at_ms).collect();
+    times.sort_unstable();
+
+    let (most, at) = peak(&times);
+    assert!(
+        most <= RATE + RATE / 10,
+        "{most} calls in the second before {at}; the second pair came at {before}"
+    );
+    let wanted = RATE as f64 * 0.8;
+    let alone = per_second(&times, before - 4_000, before);
+    assert!(alone >= wanted, "one pair: {alone} a second");
+    let both = per_second(&times, after, end);
+    assert!(both >= wanted, "two pairs: {both} a second");
+    for name in ["pair-1", "pair-2"] {
+        let role = "role=\"senders.default\"";
+        let held = platform
+            .metric(name, "jixinda_runtime_partitions_owned", &[role])
+            .await;
+        assert!((held - 3.0).abs() < 0.5, "{name} holds {held} partitions");
+    }
+    audit::settle(&platform, &accepted, Duration::from_secs(60)).await;
+    platform.end().await;
+}
