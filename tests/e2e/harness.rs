@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod load;
 pub(crate) mod log;
+mod observe;
 pub(crate) mod process;
 pub(crate) mod world;
 
@@ -12,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jixinda_lab::journal;
 use jixinda_runtime::{
     http,
     kafka::{self, Kafka, producer::Linger, producer::Producer},
@@ -412,110 +412,6 @@ impl Platform {
             headers,
         )
         .await
-    }
-
-    /// Rows of a `SELECT`, as objects.
-    pub(crate) async fn clickhouse(&self, sql: &str) -> Result<Vec<Value>, String> {
-        let sent = self
-            .http
-            .post(format!(
-                "{}/?database={}",
-                self.clickhouse_url, self.database
-            ))
-            .header("X-ClickHouse-User", "reader")
-            .header("X-ClickHouse-Key", &self.stack.read_password)
-            .body(format!("{sql} FORMAT JSONEachRow"))
-            .send()
-            .await
-            .map_err(|e| format!("{e:?}"))?;
-        let good = sent.status().is_success();
-        let text = sent.text().await.map_err(|e| format!("{e:?}"))?;
-        if !good {
-            return Err(text);
-        }
-        text.lines()
-            .map(|line| serde_json::from_str(line).map_err(|e| format!("{e}: {line}")))
-            .collect()
-    }
-
-    /// Everything that the lab has noted.
-    pub(crate) fn lab_journal(&self) -> Vec<journal::Entry> {
-        match journal::read(self.dir.join("journal.jsonl")) {
-            Ok(entries) => entries.map(Result::unwrap).collect(),
-            Err(_) => Vec::new(),
-        }
-    }
-
-    /// The calls to the lab, in the order in which they came.
-    pub(crate) fn calls(&self) -> Vec<journal::Call> {
-        let mut calls: Vec<_> = self
-            .lab_journal()
-            .into_iter()
-            .filter_map(|entry| match entry {
-                journal::Entry::Call(call) => Some(call),
-                journal::Entry::Receipt(_) => None,
-            })
-            .collect();
-        calls.sort_by_key(|call| call.at_ns);
-        calls
-    }
-
-    /// Calls for one recipient.
-    pub(crate) fn calls_for(&self, recipient: &str) -> Vec<journal::Call> {
-        let mut calls = self.calls();
-        calls.retain(|call| call.recipients.iter().any(|r| r == recipient));
-        calls
-    }
-
-    /// Changes an account of the lab while it runs.
-    pub(crate) async fn lab_patch(&self, account: &str, change: &Value) {
-        let url = format!(
-            "http://127.0.0.1:{}/lab/accounts/{account}",
-            self.world.lab_port
-        );
-        let answer = self.http.patch(url).json(change).send().await.unwrap();
-        let good = answer.status().is_success();
-        assert!(good, "{}", answer.text().await.unwrap());
-    }
-
-    /// Prometheus text of a process.
-    pub(crate) async fn metrics(&self, process: &str) -> String {
-        let port = self.processes[process].ports.admin;
-        let url = format!("http://127.0.0.1:{port}/metrics");
-        self.http
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
-    }
-
-    /// Sum of the samples of `name` that have all of `labels`.
-    pub(crate) async fn metric(&self, process: &str, name: &str, labels: &[&str]) -> f64 {
-        let text = self.metrics(process).await;
-        text.lines()
-            .filter(|line| {
-                line.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
-            })
-            .filter(|line| labels.iter().all(|label| line.contains(label)))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
-    }
-
-    /// Texts of all logs so far, by process.
-    pub(crate) fn logs(&self) -> BTreeMap<String, String> {
-        std::fs::read_dir(&self.dir)
-            .unwrap()
-            .filter_map(|entry| {
-                let path = entry.unwrap().path();
-                let name = path.file_name()?.to_str()?.to_owned();
-                name.ends_with(".log")
-                    .then(|| (name, std::fs::read_to_string(path).unwrap_or_default()))
-            })
-            .collect()
     }
 
     /// Stops all processes; each must still run, end well, and have had no panic.

@@ -2,7 +2,7 @@
 
 use jixinda_lab::journal::Outcome as CallOutcome;
 use jixinda_schemas::{
-    Lane, MessageId, Phone, Topic,
+    Lane, MessageId, Phone, Reason, Topic,
     event::{Terminal, outcome::Outcome},
 };
 use reqwest::Method;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     audit,
     harness::{
-        ALL_IN_ONE, Platform, SOON,
+        ALL_IN_ONE, Platform, SOON, Settings,
         client::{event, message},
         eventually,
         load::{Accepted, Sent},
@@ -173,4 +173,39 @@ fn check_call(platform: &Platform, id: &MessageId, outcome: &Outcome) {
         panic!("{id}: {calls:#?}");
     };
     assert_eq!(attempt.vendor_id.as_deref(), Some(biz_id.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_vendor_accepts_counts_as_delivered_only_by_its_receipt() {
+    let mut world = World::new(&["silent"]);
+    world.lab_account("silent")["behaviour"]["receipt_loss"] = json!(1.0);
+    let settings = Settings::default().with("ROUTER__RECEIPT_DEADLINE", "3s");
+    let platform = Platform::start_with(world, ALL_IN_ONE, settings).await;
+    let mut ways = Ways {
+        accepted: Accepted::new(),
+    };
+    for lane in ["otp", "notice"] {
+        let number = recipient();
+        let id = platform
+            .client("all", "shop")
+            .send(&message(lane, number.expose()))
+            .await
+            .accepted();
+        ways.add(id, &number, lane.parse().ok().unwrap());
+    }
+    let outcomes = audit::settle(&platform, &ways.accepted, SOON).await;
+    for outcome in outcomes.values() {
+        assert_eq!(
+            (outcome.outcome, outcome.reason),
+            (Terminal::Unknown, Reason::NoReceipt),
+            "{outcome:#?}"
+        );
+    }
+    assert_eq!(platform.calls().len(), 2);
+    let rows = platform
+        .clickhouse("SELECT count() AS n FROM outcomes WHERE outcome = 'delivered'")
+        .await
+        .unwrap();
+    assert_eq!(rows[0]["n"].to_string().trim_matches('"'), "0");
+    platform.end().await;
 }

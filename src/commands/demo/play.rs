@@ -83,25 +83,21 @@ impl Stage<'_> {
             "sending {} messages a second: 40 % one by one, 40 % in batches, 20 % straight to Kafka",
             self.rate
         ));
-        run.watch(&mut load, "all channels well", WARM_UP, |_| false)
-            .await?;
+        run.watch(&mut load, "all well", WARM_UP, |_| false).await?;
 
         let before = self.lab.break_account(BROKEN).await?;
         let broken = SystemClock.now();
         run.progress.say(&format!(
             "{BROKEN} is broken now: it refuses 85 % of the calls and delivers nothing"
         ));
-        let watched = run
-            .watch(&mut load, "one channel broken", BREAK, |_| false)
-            .await;
+        let watched = run.watch(&mut load, "broken", BREAK, |_| false).await;
         // Even when that went wrong: whoever tries on finds the lab as it was.
         self.lab.behave(BROKEN, &before).await?;
         watched?;
         let times = Times::new(broken, SystemClock.now());
         run.progress.say(&format!("{BROKEN} is mended"));
         let is_back = |line: &Timeline| line.course(times).back.is_some();
-        run.watch(&mut load, "waiting for its return", RECOVERY, is_back)
-            .await?;
+        run.watch(&mut load, "waiting", RECOVERY, is_back).await?;
 
         let accepted = load.stop().await?;
         let (timeline, ended) = run.settle(&accepted, deadline).await?;
@@ -147,7 +143,7 @@ impl Run<'_> {
             let share = share.map_or_else(|| "?".to_owned(), |s| format!("{:.0} %", 100.0 * s));
             let (ended, delivered) = self.counts().await?;
             self.progress.tell(format!(
-                "{phase}: {} accepted, {ended} ended, {delivered} delivered, {BROKEN} takes {share}",
+                "{phase}: {} accepted, {delivered} of {ended} delivered, {BROKEN} {share}",
                 load.accepted()
             ));
             if left.is_zero() || enough(&line) {
@@ -185,7 +181,7 @@ impl Run<'_> {
                 .count()
                 .abs_diff(known.count());
             self.progress.tell(format!(
-                "settling: {open} of {} open, {waiting} receipts under way, {missing} not in ClickHouse yet",
+                "settling: {open} of {} open, {waiting} receipts to come, {missing} to be stored",
                 accepted.ids.len()
             ));
             if (waiting == 0 && open == 0 && missing == 0) || Instant::now() >= until {

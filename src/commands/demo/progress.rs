@@ -23,7 +23,7 @@ impl Progress {
         let bar = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(total.as_secs());
             bar.set_style(
-                ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {percent:>3} %  {msg}")?
+                ProgressStyle::with_template("{elapsed} [{bar:16}] {percent:>2} % {wide_msg}")?
                     .progress_chars("=> "),
             );
             Some(bar)

@@ -22,8 +22,8 @@ pub(crate) struct Captured {
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    /// Broker time.
     pub(crate) at: Timestamp,
-    pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Vec<u8>,
     pub(crate) headers: Headers,
 }
@@ -50,7 +50,6 @@ impl Log {
                     partition: record.partition,
                     offset: record.offset,
                     at: record.at,
-                    key: record.key.map(<[u8]>::to_vec),
                     value: record.value.unwrap_or_default().to_vec(),
                     headers: record.headers.clone(),
                 });
