@@ -272,6 +272,14 @@ impl Claims {
         }
     }
 
+    /// A claim that won and cannot be called yet: it is the next one again.
+    pub fn put_back(&mut self, order: &Order) {
+        if let Some(job) = self.jobs.get_mut(&order.key()) {
+            job.settling = false;
+            self.won.push_front(order.key());
+        }
+    }
+
     /// Claims of others whose time is up. `timeout` is the longest call.
     pub fn abandoned(&mut self, now: Duration, timeout: Duration) -> Vec<Abandoned> {
         let mut out = Vec::new();

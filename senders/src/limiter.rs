@@ -13,6 +13,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 struct State {
     all: Pacer,
     lanes: [Pacer; 3],
+    calls: Pacer,
     in_flight: usize,
     /// Concurrency that the vendor seems to bear.
     window: f64,
@@ -32,6 +33,7 @@ impl Limiter {
             .or_insert_with(|| State {
                 all: Pacer::default(),
                 lanes: Default::default(),
+                calls: Pacer::default(),
                 in_flight: 0,
                 window: f64::INFINITY,
                 paused_until: Duration::ZERO,
@@ -57,6 +59,18 @@ impl Limiter {
             state.in_flight += 1;
             state.all.take(now, rate);
             state.lanes[lane.index()].take(now, rate * lane.rate_part());
+        }
+        fits
+    }
+
+    /// Whether a call that has its place may begin now. Claims come back from the log in bunches, so that their own
+    /// pace is not that of the calls.
+    pub fn try_call(&mut self, channel: &Channel, share: Share, now: Duration) -> bool {
+        let rate = f64::from(channel.rate_per_second) * share.fraction();
+        let state = self.state(&channel.id);
+        let fits = state.calls.fits(now, rate);
+        if fits {
+            state.calls.take(now, rate);
         }
         fits
     }
@@ -137,6 +151,20 @@ mod tests {
             l.fine(&c.id);
         });
         assert_eq!(fill(&mut l, &mut now), after + 1);
+    }
+
+    #[test]
+    fn calls_of_claims_that_come_back_in_a_bunch_keep_the_rate() {
+        let (mut l, c) = (Limiter::default(), channel(100, 1_000));
+        let begun = |l: &mut Limiter, ms: std::ops::Range<u64>| {
+            ms.filter(|ms| l.try_call(&c, ALL, Duration::from_millis(*ms)))
+                .count()
+        };
+        // Eager from the first moment on, as after a stall.
+        let first = begun(&mut l, 5_000..6_000);
+        assert!((108..=110).contains(&first), "{first}");
+        let second = begun(&mut l, 6_000..7_000);
+        assert!((99..=101).contains(&second), "{second}");
     }
 
     #[test]

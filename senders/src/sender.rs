@@ -150,8 +150,19 @@ impl Role for Sender {
     fn act(&mut self, state: &mut Partition, share: Share, out: &mut Outbox) {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         let registry = self.registry.load_full();
+        let mut early = Vec::new();
         while let Some(won) = state.claims.next_won(uptime) {
+            if let Won::Call(order, _) = &won
+                && let Some(ready) = registry.get(order.routed.channel.as_str())
+                && !self.limiter.try_call(&ready.channel, share, uptime)
+            {
+                early.push(Arc::clone(order));
+                continue;
+            }
             self.act_on_won(state, &registry, won, now, out);
+        }
+        for order in early.iter().rev() {
+            state.claims.put_back(order);
         }
         let timeout = registry
             .ready()

@@ -11,7 +11,7 @@ use crate::{
     audit,
     harness::{
         ALL_IN_ONE, Platform, SOON,
-        client::{Client, event, message, now_seconds},
+        client::{Answer, Client, event, message, now_seconds},
         eventually,
         load::{Accepted, Sent},
         recipient,
@@ -34,14 +34,20 @@ fn refused_world() -> (World, Phone) {
 }
 
 /// A request signed with these.
-async fn signed(
-    client: &Client,
-    body: &Value,
-    ts: i64,
-    nonce: &str,
-) -> crate::harness::client::Answer {
+async fn signed(client: &Client, body: &Value, ts: i64, nonce: &str) -> Answer {
     let body = body.to_string().into_bytes();
     let authorization = client.authorization(&Method::POST, "/v1/messages", &body, ts, nonce);
+    client
+        .raw(Method::POST, "/v1/messages", &authorization, body)
+        .await
+        .unwrap()
+}
+
+async fn garbage(client: &Client) -> Answer {
+    let body = b"{ no JSON".to_vec();
+    let nonce = "0123456789abcdef";
+    let authorization =
+        client.authorization(&Method::POST, "/v1/messages", &body, now_seconds(), nonce);
     client
         .raw(Method::POST, "/v1/messages", &authorization, body)
         .await
@@ -140,7 +146,8 @@ async fn http_requests_with_a_fault_are_refused_by_name_and_reach_no_vendor() {
                 .await,
             (413, "body_too_large"),
         ),
-        (client.send(&json!([1, 2])).await, (400, "bad_json")),
+        (client.send(&json!([1, 2])).await, (422, "bad_field")),
+        (garbage(&client).await, (400, "bad_json")),
     ];
     for (answer, wanted) in &cases {
         assert_eq!(answer.code(), *wanted, "{}", answer.body);

@@ -143,7 +143,7 @@ impl Run<'_> {
             let share = share.map_or_else(|| "?".to_owned(), |s| format!("{:.0} %", 100.0 * s));
             let (ended, delivered) = self.counts().await?;
             self.progress.tell(format!(
-                "{phase}: {} accepted, {delivered} of {ended} delivered, {BROKEN} {share}",
+                "{phase}: {BROKEN} {share}, {} accepted, {delivered} of {ended} delivered",
                 load.accepted()
             ));
             if left.is_zero() || enough(&line) {
