@@ -40,7 +40,6 @@ test: ## Set up, then pass every test on a real Kafka and ClickHouse engine of t
 	@deploy/local/libchdb.sh fetch
 	@deploy/local/kafka.sh fetch
 	$(MAKE) lint
-	cargo test --workspace --no-run
 	deploy/local/test-stack.sh run -- cargo test --workspace
 
 bench: ## Measure accept and end to end on a stack of its own, release build; SECONDS=60 for other lengths

@@ -61,7 +61,8 @@ exec {lock}>"$data.lock"
 flock --nonblock "$lock" || die "another test run uses $data; wait for it, or set JIXINDA_DATA"
 
 cd "$root"
-cargo build --package jixinda --bin jixinda || die "the program does not build"
+# As the tests are built: another choice of packages would build everything once more, with other features.
+cargo test --workspace --no-run || die "the tests do not build"
 program=${CARGO_TARGET_DIR:-$root/target}/debug/jixinda
 library=$("$here/libchdb.sh" fetch) || die "the ClickHouse engine library cannot be had"
 
