@@ -34,6 +34,7 @@ free_port() {
 
 kafka() { JIXINDA_DATA=$data "$here/kafka.sh" "$@"; }
 
+# shellcheck disable=SC2317,SC2329 # called by the trap
 group_ends() {
   for _ in {1..100}; do
     kill -0 -- "-$1" 2>/dev/null || return 0
@@ -42,7 +43,7 @@ group_ends() {
   return 1
 }
 
-# shellcheck disable=SC2329 # called by the trap
+# shellcheck disable=SC2317,SC2329 # called by the trap
 stop_all() {
   local code=$? group
   trap '' INT TERM
