@@ -8,7 +8,7 @@ use crate::{
     audit,
     harness::{
         ALL_IN_ONE, Platform, SPLIT,
-        load::{Load, for_a_while},
+        load::{Accepted, Load, for_a_while},
         world::World,
     },
 };
@@ -18,15 +18,17 @@ const LANES: &[&str] = &["otp", "notice", "marketing"];
 
 async fn survives_the_death_of(victim: &str, processes: &[(&str, &str)]) {
     let mut platform = Platform::start(World::new(&["left", "right"]), processes).await;
-    let door = if victim == "all" { "all" } else { "ingest" };
-    let load = Load::start(vec![platform.client(door, "shop")], RATE, LANES);
+    let load = Load::start(vec![platform.client(processes[0].0, "shop")], RATE, LANES);
     for_a_while(Duration::from_secs(2)).await;
     platform.kill(victim);
     for_a_while(Duration::from_millis(500)).await;
     platform.restart(victim);
     platform.process_ready(victim).await;
     for_a_while(Duration::from_secs(2)).await;
-    let accepted = load.stop().await;
+    nothing_is_lost(platform, load.stop().await).await;
+}
+
+async fn nothing_is_lost(platform: Platform, accepted: Accepted) {
     assert!(accepted.len() > 700, "only {} messages", accepted.len());
     let outcomes = audit::settle(&platform, &accepted, Duration::from_secs(60)).await;
     let delivered = outcomes
@@ -73,4 +75,20 @@ async fn a_killed_sink_leaves_neither_gap_nor_duplicate_row() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_of_all_roles_loses_nothing_and_sends_nothing_twice() {
     survives_the_death_of("all", ALL_IN_ONE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_partitions_of_a_process_that_never_returns_go_to_another() {
+    let processes = [
+        ("door", "ingest"),
+        ("survivor", "router,senders"),
+        ("victim", "router,senders"),
+        ("sink", "analytics"),
+    ];
+    let mut platform = Platform::start(World::new(&["left", "right"]), &processes).await;
+    let load = Load::start(vec![platform.client("door", "shop")], RATE, LANES);
+    for_a_while(Duration::from_secs(2)).await;
+    platform.kill("victim");
+    for_a_while(Duration::from_secs(3)).await;
+    nothing_is_lost(platform, load.stop().await).await;
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod crash;
 mod docs;
 mod harness;
+mod health;
 mod hot_plug;
 mod outage;
 mod paths;
