@@ -27,9 +27,14 @@ pub struct Config {
     pub database: String,
     /// Most rows of one insert.
     pub batch_rows: usize,
-    /// An insert waits for more rows no longer than this.
+    /// An insert waits for more rows at least so long.
     #[serde(with = "humantime_serde")]
     pub batch_interval: Duration,
+    /// Inserts wait longer while more than so many a second are due.
+    pub inserts_per_second: u32,
+    /// No insert waits longer than this, however many are due.
+    #[serde(with = "humantime_serde")]
+    pub batch_patience: Duration,
     /// Most rows held in memory; reading pauses above it.
     pub held_rows: usize,
     /// Inserts that run at the same time.
@@ -78,6 +83,14 @@ impl Config {
             || self.batch_interval > Duration::from_secs(30)
         {
             return wrong("batch_interval must be 10ms to 30s");
+        }
+        if !(1..=1_000).contains(&self.inserts_per_second) {
+            return wrong("inserts_per_second must be 1 to 1000");
+        }
+        if self.batch_patience < self.batch_interval
+            || self.batch_patience > Duration::from_secs(60)
+        {
+            return wrong("batch_patience must be batch_interval to 60s");
         }
         if self.inserts_at_once == 0 || self.retention_days == 0 {
             return wrong("inserts_at_once and retention_days must be at least 1");

@@ -4,6 +4,7 @@
 //! ([`range`]), the batch is announced in the group's commit, inserted under a token that names it ([`insert`]), and
 //! only then passed. While ClickHouse is down batches wait, reading pauses, and the log keeps the rest.
 
+mod allowance;
 mod insert;
 mod judge;
 mod lane;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use self::{insert::Inserter, lane::Lane};
+use self::{allowance::Allowance, insert::Inserter, lane::Lane};
 use crate::{Config, Error, ddl::Server, metrics};
 
 /// Name of the role and of its consumer group.
@@ -75,6 +76,7 @@ struct Sink {
     ticked: Duration,
     committed: Duration,
     short: bool,
+    allowance: Allowance,
 }
 
 /// Runs on the calling thread until the stop.
@@ -90,6 +92,7 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
         parts.log_id,
         quitting,
     ));
+    let allowance = Allowance::new(parts.config.inserts_per_second);
     let mut sink = Sink {
         parts,
         member,
@@ -102,6 +105,7 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
         ticked: Duration::ZERO,
         committed: Duration::ZERO,
         short: false,
+        allowance,
     };
     while !handle.is_stopping() {
         sink.turn(handle)?;
@@ -235,13 +239,7 @@ impl Sink {
 
     /// Closes what is due, commits, and sends what the commit announces.
     fn advance(&mut self, now: Duration, all: bool) {
-        let limits = (
-            self.parts.config.batch_rows,
-            self.parts.config.batch_interval,
-        );
-        for lane in self.lanes.values_mut() {
-            lane.close_if_due(now, limits, all);
-        }
+        self.close(now, all);
         let wanted = self.lanes.values().any(Lane::wants_commit);
         if wanted || all || now.saturating_sub(self.committed) >= COMMIT_PAUSE {
             self.commit(now);
@@ -259,6 +257,34 @@ impl Sink {
                 }
             }));
         }
+    }
+
+    /// Closes what is full, has waited for its limit, or fits into what ClickHouse may be asked for, the oldest first.
+    fn close(&mut self, now: Duration, all: bool) {
+        let config = &self.parts.config;
+        let mut due: Vec<(Duration, &mut Lane)> = self
+            .lanes
+            .values_mut()
+            .filter(|lane| lane.is_closable())
+            .filter_map(|lane| Some((lane.waits(now)?, lane)))
+            .filter(|(waits, lane)| {
+                all || *waits >= config.batch_interval || lane.is_full(config.batch_rows)
+            })
+            .collect();
+        due.sort_by_key(|(waits, _)| std::cmp::Reverse(*waits));
+        let room = self.allowance.left(now);
+        let mut closed = 0;
+        for (waits, lane) in due {
+            if all
+                || closed < room
+                || waits >= config.batch_patience
+                || lane.is_full(config.batch_rows)
+            {
+                lane.close();
+                closed += 1;
+            }
+        }
+        self.allowance.take(closed);
     }
 
     fn commit(&mut self, now: Duration) {

@@ -6,6 +6,7 @@
 # Options go to `jixinda bench`: see `jixinda bench accept --help`.
 #   JIXINDA_BENCH_PROGRAM   the program           (a release build of this clone)
 #   JIXINDA_DATA            where the data go, in bench/   (<clone>/.local)
+#   PARTITIONS              of each message topic; more let more processes share the work, and cost more   (6)
 #   WARM_UP                 seconds of load beforehand, not counted: a fresh JVM costs several times as much   (20)
 #   KEEP=1                  keep data and logs of a good run, for a look at them
 set -euo pipefail
@@ -98,6 +99,7 @@ settings() {
   cat <<END
 [kafka]
 brokers = "127.0.0.1:$JIXINDA_KAFKA_PORT"
+partitions = ${PARTITIONS:-6}
 [telemetry]
 filter = "warn"
 [secrets]

@@ -6,7 +6,4 @@ pub enum Error {
     /// Kafka is not usable as set up, or this process was fenced.
     #[error(transparent)]
     Kafka(#[from] jixinda_runtime::kafka::Error),
-    /// The operating system gave no thread.
-    #[error("cannot start the router's thread")]
-    Thread(#[source] std::io::Error),
 }

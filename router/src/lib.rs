@@ -15,6 +15,7 @@ mod intake;
 pub mod message;
 mod metrics;
 pub mod partition;
+mod queue;
 mod service;
 
 pub use config::Config;

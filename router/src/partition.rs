@@ -34,6 +34,7 @@ use crate::{
     intake::{self, Intake, Proof},
     message::Entry,
     metrics,
+    queue::Queue,
 };
 
 /// What the router's partitions share.
@@ -116,7 +117,7 @@ pub struct Partition {
     pub(crate) chores: Vec<Chore>,
     pub(crate) receipts: Vec<OwnedRecord>,
     pub(crate) touched: Vec<MessageId>,
-    pub(crate) queues: [VecDeque<MessageId>; 3],
+    pub(crate) queues: [Queue; 3],
     pub(crate) timers: BinaryHeap<Reverse<(Timestamp, MessageId)>>,
     pub(crate) overdue: BinaryHeap<Reverse<(Timestamp, MessageId, u16)>>,
     shells: HashMap<MessageId, Vec<(Fact, Timestamp)>>,
@@ -130,7 +131,6 @@ pub struct Partition {
     pub(crate) reported_at: Timestamp,
     pub(crate) reported_all_at: Timestamp,
     pub(crate) swept_at: Timestamp,
-    pub(crate) blocked_until: [Timestamp; 3],
     /// Work that ends when a write is acknowledged.
     tokens: HashMap<u64, Work>,
     last_token: u64,
@@ -164,7 +164,6 @@ impl Partition {
             reported_at: Timestamp(0),
             reported_all_at: Timestamp(0),
             swept_at: Timestamp(0),
-            blocked_until: [Timestamp(0); 3],
             tokens: HashMap::new(),
             last_token: 0,
         }

@@ -120,26 +120,7 @@ impl Service {
             waiting: BTreeMap::new(),
             shown: Timestamp(0),
         };
-        let (kafka, clock) = (deps.kafka, deps.clock);
-        let (done, result) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name(ROLE.to_owned())
-            .spawn(move || {
-                let ended = owner::run(&kafka, spec, clock, router, &handle);
-                if let Err(e) = &ended {
-                    handle.fail(e.to_string());
-                }
-                // The receiver waits until the thread ends.
-                drop(done.send(ended));
-            })
-            .map_err(Error::Thread)?;
-        match result.await {
-            Ok(ended) => Ok(ended?),
-            Err(_) => Err(jixinda_runtime::kafka::Error::Fatal(
-                "the router's thread panicked".to_owned(),
-            )
-            .into()),
-        }
+        Ok(owner::run(deps.kafka, spec, deps.clock, router, handle).await?)
     }
 }
 
@@ -196,7 +177,7 @@ impl Waiting {
     fn of(state: &Partition, now: Timestamp) -> Self {
         let queue = |lane: Lane| &state.queues[lane.index()];
         let age = |lane| {
-            let oldest = queue(lane).front().and_then(|id| state.entries.get(id));
+            let oldest = queue(lane).oldest().and_then(|id| state.entries.get(&id));
             oldest.map_or(0.0, |h| {
                 now.since(h.entry.accepted_at).max(0) as f64 / 1000.0
             })
@@ -386,7 +367,7 @@ impl Router {
             Step::Decide(not_after) => {
                 if !held.queued {
                     held.queued = true;
-                    state.queues[held.entry.lane.index()].push_back(id);
+                    state.queues[held.entry.lane.index()].push(id);
                     state.timers.push(Reverse((not_after, id)));
                 }
             }

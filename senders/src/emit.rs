@@ -11,10 +11,18 @@ use jixinda_schemas::{
     },
     headers::Headers,
 };
+use serde::Serialize;
 
 use crate::claims::{Abandoned, Order};
 
-fn record(order: &Order, name: &str, writer: &WriterId, value: Vec<u8>) -> OwnedRecord {
+fn record<T: Serialize>(
+    order: &Order,
+    name: &'static str,
+    writer: &WriterId,
+    now: Timestamp,
+    payload: T,
+) -> OwnedRecord {
+    let value = codec::encode(&codec::envelope(name, about(order, writer), now, payload));
     let headers = Headers {
         lane: Some(order.routed.lane),
         channel: Some(order.routed.channel.clone()),
@@ -53,8 +61,7 @@ pub(crate) fn started(
         call_id,
         started_at: now,
     };
-    let event = codec::envelope(kind::ATTEMPT_STARTED, about(order, writer), now, payload);
-    record(order, kind::ATTEMPT_STARTED, writer, codec::encode(&event))
+    record(order, kind::ATTEMPT_STARTED, writer, now, payload)
 }
 
 pub(crate) fn not_started(
@@ -73,18 +80,7 @@ pub(crate) fn not_started(
         cause,
         retry_after_ms,
     };
-    let event = codec::envelope(
-        kind::ATTEMPT_NOT_STARTED,
-        about(order, writer),
-        now,
-        payload,
-    );
-    record(
-        order,
-        kind::ATTEMPT_NOT_STARTED,
-        writer,
-        codec::encode(&event),
-    )
+    record(order, kind::ATTEMPT_NOT_STARTED, writer, now, payload)
 }
 
 pub(crate) fn finished(
@@ -107,8 +103,7 @@ pub(crate) fn finished(
         submitted_at: call.map(|(at, _)| at),
         elapsed_ms: call.map(|(_, elapsed)| elapsed.as_millis() as u32),
     };
-    let event = codec::envelope(kind::ATTEMPT_FINISHED, about(order, writer), now, payload);
-    record(order, kind::ATTEMPT_FINISHED, writer, codec::encode(&event))
+    record(order, kind::ATTEMPT_FINISHED, writer, now, payload)
 }
 
 pub(crate) fn abandoned(abandoned: &Abandoned, writer: &WriterId, now: Timestamp) -> OwnedRecord {

@@ -13,9 +13,6 @@ pub enum Error {
     /// The receipt endpoint cannot listen.
     #[error(transparent)]
     Http(#[from] jixinda_runtime::http::Error),
-    /// The operating system gave no thread.
-    #[error("cannot start the senders' thread")]
-    Thread(#[source] std::io::Error),
 }
 
 /// Why a channel of the directory cannot be used. Never holds a secret.

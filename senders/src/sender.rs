@@ -266,12 +266,13 @@ impl Sender {
         out: &mut Outbox,
     ) {
         let budget = Duration::from_millis(lane.send_budget_ms());
+        let mut blocked = Vec::new();
         for _ in 0..state.claims.ready[lane.index()].len().min(LOOK) {
             if !out.has_room() {
-                return;
+                break;
             }
             let Some((order, read)) = state.claims.ready[lane.index()].pop_front() else {
-                return;
+                break;
             };
             let key = order.key();
             if !state.claims.is_free(&key) {
@@ -293,7 +294,7 @@ impl Sender {
                     Some((NotStartedCause::Capacity, Some(left.as_millis() as u32)))
                 }
                 Some(_) => {
-                    state.claims.ready[lane.index()].push_back((order, read));
+                    blocked.push((order, read));
                     continue;
                 }
             };
@@ -315,6 +316,10 @@ impl Sender {
                     out.owned(emit::started(&order, &state.writer, call_id, now));
                 }
             }
+        }
+        // The oldest stay first.
+        for waiting in blocked.into_iter().rev() {
+            state.claims.ready[lane.index()].push_front(waiting);
         }
     }
 

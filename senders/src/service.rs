@@ -85,33 +85,14 @@ impl Service {
             writes: vec![Topic::Attempts],
         };
         let sender = Sender::new(config.pool, registry.0, Arc::clone(&deps.clock));
-        let (kafka, clock) = (deps.kafka, deps.clock);
-        let (done, result) = tokio::sync::oneshot::channel();
-        std::thread::Builder::new()
-            .name(spec.role.clone())
-            .spawn(move || {
-                let ended = owner::run(&kafka, spec, clock, sender, &handle);
-                if let Err(e) = &ended {
-                    handle.fail(e.to_string());
-                }
-                // The receiver waits until the thread ends.
-                drop(done.send(ended));
-            })
-            .map_err(Error::Thread)?;
-        let ended = match result.await {
-            Ok(ended) => ended.map_err(Error::from),
-            Err(_) => Err(jixinda_runtime::kafka::Error::Fatal(
-                "the sender's thread panicked".to_owned(),
-            )
-            .into()),
-        };
+        let ended = owner::run(deps.kafka, spec, deps.clock, sender, handle).await;
         if let Err(e) = endpoint.await {
             warn!(
                 error = &e as &dyn std::error::Error,
                 "receipt endpoint ended"
             );
         }
-        ended
+        Ok(ended?)
     }
 }
 
@@ -168,7 +149,7 @@ fn receipts_endpoint(
     listener: tokio::net::TcpListener,
     handle: Handle,
 ) -> Result<tokio::task::JoinHandle<()>, Error> {
-    let producer = Producer::new(&deps.kafka, "receipts", Linger::Short)?;
+    let producer = Producer::new(&deps.kafka, "receipts", Linger::Long)?;
     let app = receipts::router(Receipts {
         registry,
         sink: Arc::new(KafkaSink::new(producer, Arc::clone(&deps.clock))),

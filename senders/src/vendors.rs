@@ -89,7 +89,7 @@ pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
         .connect_timeout(connect_timeout)
         // Shorter than the keep-alive of common gateways, so that fewer calls meet a connection just closed.
         .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(64)
+        .pool_max_idle_per_host(512)
         .user_agent(concat!("jixinda/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(Error::Client)

@@ -329,6 +329,11 @@ enum Step {
     Cut,
 }
 
+/// How long the exception of a broken result waits for what was sent before it to be read.
+const APART: Duration = Duration::from_millis(50);
+/// How long the connection stays open after such an exception.
+const BEFORE_CUT: Duration = Duration::from_millis(500);
+
 /// A result that breaks off ends with its exception, in the frame that clients look for, and then the connection is
 /// cut, so that no client takes it for whole.
 fn stream(head: Vec<u8>, rest: mpsc::Receiver<Result<Bytes, Exception>>, tag: String) -> Body {
@@ -339,6 +344,8 @@ fn stream(head: Vec<u8>, rest: mpsc::Receiver<Result<Bytes, Exception>>, tag: St
             Step::Rest => match rest.recv().await? {
                 Ok(block) => Some((Ok(block), (Step::Rest, rest, tag))),
                 Err(exception) => {
+                    // Clients look for the frame at the end of what one read gave them, so it goes by itself.
+                    tokio::time::sleep(APART).await;
                     let text = exception.message.trim_end();
                     let length = text.len() + 1;
                     let frame = format!(
@@ -348,8 +355,8 @@ fn stream(head: Vec<u8>, rest: mpsc::Receiver<Result<Bytes, Exception>>, tag: St
                 }
             },
             Step::Cut => {
-                // Lets the frame reach the socket first.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                // Lets the frame reach a client that is behind.
+                tokio::time::sleep(BEFORE_CUT).await;
                 Some((
                     Err(std::io::Error::other("the result broke off")),
                     (Step::Cut, rest, tag),

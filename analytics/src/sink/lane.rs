@@ -78,22 +78,22 @@ impl Lane {
         judged.map(|()| true)
     }
 
-    /// Closes the open part when it is full or old enough, or when all has to go.
-    pub(super) fn close_if_due(
-        &mut self,
-        now: Duration,
-        (rows, age): (usize, Duration),
-        all: bool,
-    ) {
-        let old = self
-            .since
-            .is_some_and(|(since, _)| now.saturating_sub(since) >= age);
-        if self.range.closable().0 && (all || old || self.open.len() >= rows) {
-            self.close();
-        }
+    /// Whether the open part may be closed: the one before it is done, and it was not announced to a later offset.
+    pub(super) fn is_closable(&self) -> bool {
+        self.range.closable().0
     }
 
-    fn close(&mut self) {
+    /// How long the open part has waited; `None` when nothing was read.
+    pub(super) fn waits(&self, now: Duration) -> Option<Duration> {
+        self.since.map(|(since, _)| now.saturating_sub(since))
+    }
+
+    pub(super) fn is_full(&self, rows: usize) -> bool {
+        self.open.len() >= rows
+    }
+
+    /// What was read so far goes out.
+    pub(super) fn close(&mut self) {
         let rows = std::mem::replace(&mut self.open, Rows::new(self.table));
         let writers = self.fence.raise(self.range.next()).clone();
         let since = self.since.take();

@@ -21,11 +21,8 @@ use crate::{
     message::{Entry, Step},
     metrics,
     partition::{Partition, Written},
+    queue::Offer,
 };
-
-/// Messages that may be found blocked in one look at a lane, and how long the lane then rests.
-const BLOCKED: usize = 16;
-const REST_MS: i64 = 10;
 
 impl Router {
     /// Routes what can go, oldest first; what cannot does not block those behind it.
@@ -37,28 +34,29 @@ impl Router {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let waiting = state.queues[lane.index()].len();
-        if waiting == 0 || now < state.blocked_until[lane.index()] {
+        if !state.queues[lane.index()].is_due(now) {
             return;
         }
         let view = self.shared.directory.view();
-        let mut blocked = 0;
-        for _ in 0..waiting {
-            if blocked >= BLOCKED || !out.has_room() {
-                break;
+        let mut queue = std::mem::take(&mut state.queues[lane.index()]);
+        queue.look(now, |id| {
+            if !out.has_room() {
+                return Offer::Stop;
             }
-            let Some(id) = state.queues[lane.index()].pop_front() else {
-                break;
-            };
             if self.route_one(state, id, &view, share, now, out) {
-                continue;
+                return Offer::Taken;
             }
-            blocked += 1;
-            state.queues[lane.index()].push_back(id);
-        }
-        if blocked > 0 {
-            state.blocked_until[lane.index()] = now.plus_millis(REST_MS);
-        }
+            let room = self.any_room(&view, lane, share);
+            Offer::Blocked { room }
+        });
+        state.queues[lane.index()] = queue;
+    }
+
+    /// Whether any channel takes a message of the lane now.
+    fn any_room(&self, view: &View, lane: Lane, share: Share) -> bool {
+        let uptime = self.shared.clock.uptime();
+        let mut channels = view.snapshot.channels.values();
+        channels.any(|c| self.admission.gate(c, lane, share, uptime).is_none())
     }
 
     /// Returns false when the message must wait for a channel.
@@ -127,6 +125,7 @@ impl Router {
             return true;
         };
         let Some(channel) = view.snapshot.channels.get(&choice.channel) else {
+            held.queued = true;
             return false;
         };
         self.admission.admitted(channel, lane, share, uptime);

@@ -269,7 +269,8 @@ impl std::fmt::Debug for Member {
 }
 
 impl Member {
-    /// Joins the group of `role` over `topics`; records come as soon as they are there.
+    /// Joins the group of `role` over `topics`. The broker gathers records for up to 5 ms: a fetch names every
+    /// partition, and one for each record would cost the broker more than everything else.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
@@ -279,7 +280,7 @@ impl Member {
         topics: &[Topic],
         start_at: StartAt,
     ) -> Result<Self, Error> {
-        Self::fetching(1, kafka, role, topics, start_at)
+        Self::fetching((5, 32 * 1024), kafka, role, topics, start_at)
     }
 
     /// As [`Member::join`], for a role that is in no hurry: the broker gathers records for up to 100 ms, and has far
@@ -293,11 +294,11 @@ impl Member {
         topics: &[Topic],
         start_at: StartAt,
     ) -> Result<Self, Error> {
-        Self::fetching(64 * 1024, kafka, role, topics, start_at)
+        Self::fetching((100, 64 * 1024), kafka, role, topics, start_at)
     }
 
     fn fetching(
-        min_bytes: u32,
+        (wait_ms, min_bytes): (u32, u32),
         kafka: &Kafka,
         role: &str,
         topics: &[Topic],
@@ -322,7 +323,7 @@ impl Member {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
-            .set("fetch.wait.max.ms", "100")
+            .set("fetch.wait.max.ms", wait_ms.to_string())
             .set("fetch.min.bytes", min_bytes.to_string())
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.message.max.bytes", "262144")

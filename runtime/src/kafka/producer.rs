@@ -21,6 +21,23 @@ pub enum Linger {
     Long,
 }
 
+impl Linger {
+    const fn millis(self) -> u32 {
+        match self {
+            Self::Short => 1,
+            Self::Long => 20,
+        }
+    }
+
+    /// Small batches hardly shrink, and the broker opens each.
+    const fn compression(self) -> &'static str {
+        match self {
+            Self::Short => "none",
+            Self::Long => "lz4",
+        }
+    }
+}
+
 /// Why a record is not known to be written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WriteError {
@@ -68,16 +85,16 @@ impl ProducerContext for Context {
 }
 
 /// Producer settings that the promise rests on.
-pub(crate) fn settings(kafka: &Kafka, purpose: &str, linger_ms: u32) -> rdkafka::ClientConfig {
+pub(crate) fn settings(kafka: &Kafka, purpose: &str, linger: Linger) -> rdkafka::ClientConfig {
     let mut client = kafka.client(purpose);
     client
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("partitioner", "murmur2_random")
-        .set("compression.type", "lz4")
+        .set("compression.type", linger.compression())
         .set("message.timeout.ms", "30000")
         .set("queue.buffering.max.kbytes", "262144")
-        .set("linger.ms", linger_ms.to_string());
+        .set("linger.ms", linger.millis().to_string());
     client
 }
 
@@ -87,11 +104,7 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(kafka: &Kafka, purpose: &str, linger: Linger) -> Result<Self, Error> {
-        let linger_ms = match linger {
-            Linger::Short => 1,
-            Linger::Long => 20,
-        };
-        let inner = settings(kafka, purpose, linger_ms)
+        let inner = settings(kafka, purpose, linger)
             .create_with_context(Context)
             .map_err(Error::client("cannot make a producer"))?;
         Ok(Self {

@@ -174,12 +174,17 @@ async fn large_results_stream_whole_and_a_break_is_seen() {
         "{tail}"
     );
 
-    let error = engine
-        .crate_client()
-        .query("SELECT throwIf(number = 2000000) FROM numbers(3000000)")
-        .fetch_all::<u8>()
-        .await;
-    assert!(error.unwrap_err().to_string().contains("Code: 395"));
+    // The crate names the cause only if a read of its happens to end with it, which a busy machine may prevent; it must
+    // never take the result for whole.
+    let mut errors = Vec::new();
+    while !errors
+        .iter()
+        .any(|text: &String| text.contains("Code: 395"))
+    {
+        assert!(errors.len() < 10, "the cause is never named: {errors:?}");
+        let result = engine.crate_client().query(sql).fetch_all::<u8>().await;
+        errors.push(result.unwrap_err().to_string());
+    }
     let rows = engine
         .crate_client()
         .query("SELECT number FROM numbers(1000000)")

@@ -50,6 +50,8 @@ pub(crate) fn config(url: &str) -> Config {
         password: Secret::new(INGEST.1),
         database: "jx".to_owned(),
         batch_interval: Duration::from_millis(50),
+        inserts_per_second: 100,
+        batch_patience: Duration::from_millis(200),
         ..defaults.analytics
     }
 }

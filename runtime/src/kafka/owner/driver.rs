@@ -73,13 +73,41 @@ struct Driver<R: Role> {
     held: BTreeMap<i32, Held<R::Partition>>,
     share: Share,
     panics: VecDeque<Instant>,
+    /// The partition that acts first: what an instance may send is shared by all, and the first takes it first.
+    first: i32,
 }
 
-/// Runs the role on the calling thread until the stop. Blocks.
+/// Runs the role on a thread of its own until the stop. A failure is also shown by `handle`.
 ///
 /// # Errors
 /// When the role cannot go on: bad set-up, fenced as a process, or records that keep panicking.
-pub fn run<R: Role>(
+pub async fn run<R: Role>(
+    kafka: Kafka,
+    spec: Spec,
+    clock: SharedClock,
+    role: R,
+    handle: Handle,
+) -> Result<(), Error> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let name = spec.role.clone();
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(move || {
+            let ended = serve(&kafka, spec, clock, role, &handle);
+            if let Err(e) = &ended {
+                handle.fail(e.to_string());
+            }
+            // The receiver waits until the thread ends.
+            drop(done.send(ended));
+        })
+        .map_err(|e| Error::Fatal(format!("cannot start the thread of {name}: {e}")))?;
+    match result.await {
+        Ok(ended) => ended,
+        Err(_) => Err(Error::Fatal(format!("the thread of {name} panicked"))),
+    }
+}
+
+fn serve<R: Role>(
     kafka: &Kafka,
     spec: Spec,
     clock: SharedClock,
@@ -101,6 +129,7 @@ pub fn run<R: Role>(
         held: BTreeMap::new(),
         share: Share { held: 0, total },
         panics: VecDeque::new(),
+        first: 0,
     };
     handle.not_ready("waiting for partitions");
     driver.serve(handle)
@@ -245,7 +274,14 @@ impl<R: Role> Driver<R> {
 
     fn act(&mut self) {
         self.role.tick(self.share, &mut self.out);
-        for (number, held) in &mut self.held {
+        let later: Vec<i32> = self.held.range(self.first..).map(|(n, _)| *n).collect();
+        let earlier = self.held.range(..self.first).map(|(n, _)| *n);
+        let turn: Vec<i32> = later.into_iter().chain(earlier).collect();
+        self.first = turn.get(1).copied().unwrap_or(0);
+        for number in &turn {
+            let Some(held) = self.held.get_mut(number) else {
+                continue;
+            };
             if !held.assigned || !matches!(held.phase, Phase::Acting) || !self.out.has_room() {
                 continue;
             }

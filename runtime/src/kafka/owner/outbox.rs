@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jixinda_schemas::Topic;
+use jixinda_schemas::{Lane, Topic};
 use rdkafka::{
     ClientContext, Message,
     error::{KafkaError, RDKafkaErrorCode},
@@ -15,7 +15,10 @@ use rdkafka::{
 use tracing::error;
 
 use crate::{
-    kafka::{Error, Kafka, OwnedRecord, producer},
+    kafka::{
+        Error, Kafka, OwnedRecord,
+        producer::{self, Linger},
+    },
     metrics,
 };
 
@@ -71,7 +74,11 @@ impl ProducerContext for Context {
 pub struct Outbox {
     kafka: Kafka,
     role: String,
-    producer: BaseProducer<Context>,
+    /// For what people wait for: login codes, and what belongs to no lane.
+    quick: BaseProducer<Context>,
+    /// For the other lanes: gathers longer, since each request costs the broker the same whatever it holds. No rule
+    /// rests on the order of two records that one owner has not seen acknowledged.
+    bulk: BaseProducer<Context>,
     queue: VecDeque<Box<Pending>>,
     unacknowledged: usize,
     pub(super) owner: Option<(i32, u64)>,
@@ -90,13 +97,16 @@ const ROOM: usize = 20_000;
 
 impl Outbox {
     pub(super) fn new(kafka: &Kafka, role: &str) -> Result<Self, Error> {
-        let producer = producer::settings(kafka, role, 1)
-            .create_with_context(Context::default())
-            .map_err(Error::client(format!("cannot make the producer of {role}")))?;
+        let producer = |linger| {
+            producer::settings(kafka, role, linger)
+                .create_with_context(Context::default())
+                .map_err(Error::client(format!("cannot make the producer of {role}")))
+        };
         Ok(Self {
             kafka: kafka.clone(),
             role: role.to_owned(),
-            producer,
+            quick: producer(Linger::Short)?,
+            bulk: producer(Linger::Long)?,
             queue: VecDeque::new(),
             unacknowledged: 0,
             owner: None,
@@ -149,15 +159,16 @@ impl Outbox {
                 }),
             }
         }
-        self.producer.poll(Duration::ZERO);
-        let reported = std::mem::take(
-            &mut *self
-                .producer
+        let mut reported = Vec::new();
+        for producer in [&self.quick, &self.bulk] {
+            producer.poll(Duration::ZERO);
+            let mut new = producer
                 .context()
                 .delivered
                 .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+                .unwrap_or_else(PoisonError::into_inner);
+            reported.append(&mut new);
+        }
         self.unacknowledged -= reported.len();
         delivered.extend(reported);
         for d in &delivered {
@@ -173,7 +184,7 @@ impl Outbox {
     /// End of a partition. Asked over the producer's connection: the consumer's waits behind its fetches.
     pub(super) fn end(&self, topic: Topic, partition: i32) -> Result<i64, Error> {
         let name = self.kafka.topic(topic);
-        self.producer
+        self.quick
             .client()
             .fetch_watermarks(&name, partition, Duration::from_secs(2))
             .map(|(_, high)| high)
@@ -204,7 +215,11 @@ impl Outbox {
         if let Some(partition) = record.partition {
             base = base.partition(partition);
         }
-        self.producer
+        let producer = match record.headers.lane {
+            None | Some(Lane::Otp) => &self.quick,
+            Some(Lane::Notice | Lane::Marketing) => &self.bulk,
+        };
+        producer
             .send(base)
             .map_err(|(e, base)| (base.delivery_opaque, e))
     }
