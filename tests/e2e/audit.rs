@@ -1,61 +1,147 @@
 //! The promise, checked by id: log, ClickHouse and the vendor's own journal against what was accepted.
 
+mod judge;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use jixinda_lab::journal::Outcome as CallOutcome;
+use jixinda_lab::journal;
 use jixinda_schemas::{
     Lane, MessageId, Topic,
     codec::Event,
     event::{AttemptResult, Outcome, Terminal},
 };
 
+use judge::{Claim, Evidence, Vendor, judge};
+
 use crate::harness::{Platform, SOON, eventually, load::Accepted};
 
-/// Waits until every accepted message has its outcome, then checks that there is exactly one for each, that
-/// ClickHouse holds exactly what counts in the log, and that no vendor was called twice without cause.
+/// Waits until every accepted message has its outcome and everything agrees: exactly one outcome for each, ClickHouse
+/// with exactly what counts in the log, the vendor called no more often than the lane allows, and each end as the
+/// vendor's own journal tells it.
 pub(crate) async fn settle(
     platform: &Platform,
     accepted: &Accepted,
     limit: Duration,
 ) -> BTreeMap<MessageId, Outcome> {
     let what = format!(
-        "outcomes of {} messages in {}",
+        "{} messages end as they should, in {}",
         accepted.len(),
         platform.dir.display()
     );
     eventually(&what, limit, async || {
-        let outcomes = platform.log.outcomes();
-        let missing: Vec<_> = accepted
-            .keys()
-            .filter(|id| !outcomes.contains_key(*id))
-            .collect();
-        if missing.is_empty() {
+        let faults = judge(&evidence(platform, accepted).await?);
+        if faults.is_empty() {
             return Ok(());
         }
-        let some = &missing[..missing.len().min(3)];
-        Err(format!("{} lack theirs, such as {some:?}", missing.len()))
+        let some = &faults[..faults.len().min(5)];
+        Err(format!("{} faults, such as {some:?}", faults.len()))
     })
     .await;
     clickhouse_equals_the_log(platform).await;
-    let outcomes = platform.log.outcomes();
-    let mut single = BTreeMap::new();
-    for (id, mut found) in outcomes {
-        assert_eq!(found.len(), 1, "{id} has several outcomes: {found:#?}");
-        single.insert(id, found.remove(0));
-    }
-    let unasked: Vec<_> = single
-        .keys()
-        .filter(|id| !accepted.contains_key(*id))
-        .collect();
-    assert!(
-        unasked.is_empty(),
-        "outcomes of what nobody sent: {unasked:?}"
+    let outcomes = platform.log.outcomes().into_iter();
+    outcomes
+        .map(|(id, mut found)| (id, found.remove(0)))
+        .collect()
+}
+
+async fn evidence(platform: &Platform, accepted: &Accepted) -> Result<Evidence, String> {
+    let recipients: BTreeSet<_> = accepted.values().map(|sent| &sent.recipient).collect();
+    assert_eq!(
+        recipients.len(),
+        accepted.len(),
+        "the vendor's journal knows numbers only: give each message its own"
     );
-    nobody_was_called_twice(platform, accepted, &single);
-    single
+    let mut evidence = Evidence {
+        accepted: accepted.clone(),
+        vendor: vendor(platform),
+        claims: claims(platform),
+        senders_died: platform.senders_died(),
+        ..Evidence::default()
+    };
+    for record in platform.log.valid(Topic::Outcomes) {
+        match record.event() {
+            Event::Outcome(e) => {
+                let id = e.message_id.unwrap();
+                evidence.outcomes.push((id, e.payload.outcome));
+            }
+            Event::OutcomeCorrected(e) => {
+                let (from, to) = (e.payload.previous.outcome, e.payload.current.outcome);
+                let id = e.message_id.unwrap();
+                evidence.corrections.push((id, from, to));
+            }
+            _ => {}
+        }
+    }
+    let sql = "SELECT toString(message_id) AS id, outcome, toInt32(delta) AS delta FROM outcomes";
+    for row in platform.clickhouse(sql).await? {
+        let id = row["id"].as_str().unwrap().parse().unwrap();
+        let outcome = serde_json::from_value(row["outcome"].clone()).unwrap();
+        evidence
+            .rows
+            .push((id, outcome, row["delta"].as_i64().unwrap()));
+    }
+    Ok(evidence)
+}
+
+fn vendor(platform: &Platform) -> BTreeMap<String, Vendor> {
+    let mut vendor: BTreeMap<String, Vendor> = BTreeMap::new();
+    for entry in platform.lab_journal() {
+        match entry {
+            journal::Entry::Call(call) => {
+                for recipient in call.recipients {
+                    let word = vendor.entry(recipient).or_default();
+                    word.taken +=
+                        usize::from(matches!(call.outcome, journal::Outcome::Accepted { .. }));
+                    word.ambiguous |= call.answered != journal::Answered::Ok;
+                }
+            }
+            journal::Entry::Receipt(receipt) => {
+                let word = vendor.entry(receipt.recipient).or_default();
+                word.delivered |= receipt.success && receipt.pushed == journal::Pushed::Acked;
+                word.undelivered |= !receipt.success && receipt.pushed == journal::Pushed::Acked;
+            }
+        }
+    }
+    vendor
+}
+
+/// Claims for calls that count, with what is known of each.
+fn claims(platform: &Platform) -> BTreeMap<MessageId, Vec<Claim>> {
+    let mut results = BTreeMap::new();
+    for record in platform.log.topic(Topic::Attempts) {
+        if let Event::AttemptFinished(e) = record.event() {
+            let claim = match &e.payload.result {
+                AttemptResult::Unknown { detail } if detail == "owner_died" => Claim::Orphaned,
+                AttemptResult::Unknown { .. } => Claim::Ambiguous,
+                _ => Claim::Settled,
+            };
+            let known = results.entry(e.payload.call_id).or_insert(claim);
+            if claim == Claim::Settled {
+                *known = claim;
+            }
+        }
+    }
+    let mut claimed = BTreeSet::new();
+    let mut claims: BTreeMap<MessageId, Vec<Claim>> = BTreeMap::new();
+    for record in platform.log.valid(Topic::Attempts) {
+        match record.event() {
+            Event::AttemptStarted(e) if claimed.insert((e.message_id, e.payload.n)) => {
+                let claim = results.get(&e.payload.call_id).copied();
+                claims
+                    .entry(e.message_id.unwrap())
+                    .or_default()
+                    .push(claim.unwrap_or(Claim::Orphaned));
+            }
+            Event::AttemptNotStarted(e) => {
+                claimed.insert((e.message_id, e.payload.n));
+            }
+            _ => {}
+        }
+    }
+    claims
 }
 
 /// Rows and valid records, by place in the log.
@@ -135,52 +221,4 @@ fn difference<T: Ord + std::fmt::Debug>(
         rows.len(),
         wanted.len()
     ))
-}
-
-/// A vendor that took a message, or may have, is asked again only for a login code whose first attempt is unknown.
-fn nobody_was_called_twice(
-    platform: &Platform,
-    accepted: &Accepted,
-    outcomes: &BTreeMap<MessageId, Outcome>,
-) {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    for call in platform.calls() {
-        if matches!(call.outcome, CallOutcome::Accepted { .. }) {
-            for recipient in call.recipients {
-                *taken.entry(recipient).or_default() += 1;
-            }
-        }
-    }
-    let unknown: BTreeSet<_> = platform
-        .log
-        .topic(Topic::Attempts)
-        .iter()
-        .filter_map(|record| match record.event() {
-            Event::AttemptFinished(e) => {
-                matches!(e.payload.result, AttemptResult::Unknown { .. }).then_some(e.message_id?)
-            }
-            _ => None,
-        })
-        .collect();
-    for (id, sent) in accepted {
-        let calls = taken.remove(&sent.recipient).unwrap_or(0);
-        let outcome = &outcomes[id];
-        let allowed = if sent.lane == Lane::Otp && unknown.contains(id) {
-            2
-        } else {
-            1
-        };
-        assert!(
-            calls <= allowed,
-            "{id} was taken {calls} times: {outcome:#?}"
-        );
-        assert!(
-            outcome.outcome != Terminal::Delivered || calls > 0,
-            "{id} is delivered, but no vendor knows it: {outcome:#?}"
-        );
-    }
-    assert!(
-        taken.is_empty(),
-        "messages of nobody reached the vendor: {taken:?}"
-    );
 }

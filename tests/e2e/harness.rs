@@ -104,6 +104,7 @@ pub(crate) struct Platform {
     pub(crate) platform_key: String,
     pub(crate) stack: Stack,
     processes: BTreeMap<String, Process>,
+    senders_died: bool,
     /// Lab, and an engine of the test's own.
     pub(crate) helpers: BTreeMap<&'static str, Process>,
     settings: Settings,
@@ -197,6 +198,7 @@ impl Platform {
             database: format!("e2e_{name}"),
             platform_key: key,
             processes: BTreeMap::new(),
+            senders_died: false,
             helpers: BTreeMap::new(),
             http: http::client(Duration::from_secs(20)).unwrap(),
             lifecycle: Lifecycle::default(),
@@ -329,6 +331,12 @@ impl Platform {
     /// As power loss would: no drain.
     pub(crate) fn kill(&mut self, name: &str) {
         self.process(name).kill();
+        self.senders_died |= self.process(name).roles.contains("senders");
+    }
+
+    /// Whether a process that calls vendors was killed.
+    pub(crate) fn senders_died(&self) -> bool {
+        self.senders_died
     }
 
     /// SIGTERM, and the end that a service manager wants to see.
