@@ -278,7 +278,7 @@ impl Role for Router {
             .collect()
     }
 
-    fn close(&mut self, partition: i32, state: Partition) {
+    fn close(&mut self, partition: i32, state: Partition, _out: &mut Outbox) {
         self.paused.remove(&partition);
         self.waiting.remove(&partition);
         for channel in state.in_flight() {

@@ -340,11 +340,9 @@ impl Claims {
     }
 
     /// Claims of ours for which no call was made: they hold places in the limiter.
-    pub fn mine_uncalled(&self) -> impl Iterator<Item = &Arc<Order>> {
-        self.jobs
-            .values()
-            .filter(|job| job.mine.is_some() && !job.settling)
-            .filter_map(|job| job.order.as_ref())
+    pub fn mine_uncalled(&self) -> impl Iterator<Item = (&Arc<Order>, CallId)> {
+        let waiting = self.jobs.values().filter(|job| !job.settling);
+        waiting.filter_map(|job| Some((job.order.as_ref()?, job.mine?.call_id)))
     }
 
     /// Lowest offsets still needed.

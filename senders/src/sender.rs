@@ -207,10 +207,11 @@ impl Role for Sender {
         Vec::new()
     }
 
-    fn close(&mut self, _partition: i32, state: Partition) {
-        // Calls in flight free their places when they end; claims that were not called yet never will be.
-        for order in state.claims.mine_uncalled() {
-            self.limiter.ended(&order.routed.channel);
+    fn close(&mut self, _partition: i32, state: Partition, out: &mut Outbox) {
+        // Calls in flight free their places, and tell their results, when they end. Claims that were not called yet
+        // never will be: said now, the router decides anew; unsaid, they would end as unknown.
+        for (order, call_id) in state.claims.mine_uncalled() {
+            self.not_called(order, call_id, &state.writer, out);
         }
     }
 
@@ -323,6 +324,16 @@ impl Sender {
         }
     }
 
+    /// The claim stands, and no call was or will be made on it.
+    fn not_called(&mut self, order: &Order, call_id: CallId, writer: &WriterId, out: &mut Outbox) {
+        self.limiter.ended(&order.routed.channel);
+        let (result, now) = (AttemptResult::NotCalled, self.clock.now());
+        out.fact(
+            emit::finished(order, writer, call_id, result, None, now),
+            None,
+        );
+    }
+
     fn act_on_won(
         &mut self,
         state: &mut Partition,
@@ -339,18 +350,7 @@ impl Sender {
             .get(order.routed.channel.as_str())
             .filter(|r| r.channel.mode != ChannelMode::Disabled);
         let Some(ready) = ready.filter(|_| young && now < order.routed.not_after) else {
-            self.limiter.ended(&order.routed.channel);
-            out.fact(
-                emit::finished(
-                    &order,
-                    &state.writer,
-                    call_id,
-                    AttemptResult::NotCalled,
-                    None,
-                    now,
-                ),
-                None,
-            );
+            self.not_called(&order, call_id, &state.writer, out);
             return;
         };
         let (vendor, done, clock) = (

@@ -96,8 +96,8 @@ pub trait Role: Send + 'static {
     /// Topics of the partition to pause now; all others are resumed.
     fn paused(&self, state: &Self::Partition) -> Vec<Topic>;
 
-    /// The partition is gone: work not written is dropped, its next owner does it.
-    fn close(&mut self, partition: i32, state: Self::Partition);
+    /// The partition is gone: work not written is dropped, its next owner does it. Only facts may be written.
+    fn close(&mut self, partition: i32, state: Self::Partition, out: &mut Outbox);
 
     /// Once in a while, whatever is held; for results of calls and the like.
     fn tick(&mut self, share: Share, out: &mut Outbox);

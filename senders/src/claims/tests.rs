@@ -264,3 +264,33 @@ fn fold(c: &mut Claims, ids: &[MessageId], stored: (i64, i64, Entry)) {
         Entry::Finished(i, call) => c.finished(offset, ids[i], &finished(ids[i], call)),
     }
 }
+
+/// A rebalance must leave nothing open that this process knows the end of.
+#[test]
+fn claims_without_a_call_are_known_by_their_call_ids() {
+    let ids: Vec<_> = (0..4).map(|_| MessageId::random()).collect();
+    let mut claims = Claims::default();
+    for (i, id) in ids.iter().enumerate() {
+        claims.routed(SOURCE, i as i64, order(*id, 1), at(0));
+        if i < 3 {
+            claims.claimed((*id, 1), CallId(i as u64), at(0));
+        }
+    }
+    // 0: called; 1: read back and waiting for its turn; 2: not read back yet; 3: not claimed.
+    for (i, id) in ids.iter().enumerate().take(2) {
+        let place = (i as i64, Timestamp(0));
+        claims.started(place, *id, None, started(*id, i as u64), at(0));
+    }
+    assert!(matches!(
+        claims.next_won(at(0)),
+        Some(Won::Call(_, CallId(0)))
+    ));
+    assert!(matches!(
+        claims.next_won(at(0)),
+        Some(Won::Call(_, CallId(1)))
+    ));
+    claims.put_back(&order(ids[1], 1));
+    let mut uncalled: Vec<_> = claims.mine_uncalled().map(|(_, call)| call.0).collect();
+    uncalled.sort_unstable();
+    assert_eq!(uncalled, [1, 2]);
+}

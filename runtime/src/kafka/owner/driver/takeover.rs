@@ -75,7 +75,7 @@ impl<R: Role> Driver<R> {
                     partition = number,
                     "partition given up"
                 );
-                self.role.close(number, held.state);
+                self.role.close(number, held.state, &mut self.out);
             }
             self.member.forget(number);
         }
@@ -211,7 +211,7 @@ impl<R: Role> Driver<R> {
             self.member.seek(c.topic, number, Metadata::read(c).floor)?;
         }
         if let Some(held) = self.held.remove(&number) {
-            self.role.close(number, held.state);
+            self.role.close(number, held.state, &mut self.out);
         }
         self.take_over(number, &committed);
         Ok(())
