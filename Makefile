@@ -35,12 +35,13 @@ lint: ## Check format and lints; warnings fail
 doc: ## Build the API documentation; warnings fail
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
-test: ## Set up, then pass every test on a real Kafka and ClickHouse engine of this clone's own
+test: ## Set up, then pass every test, on a Kafka and ClickHouse engine of this clone's own, and a run of the demo
 	@deploy/local/prerequisites.sh
 	@deploy/local/libchdb.sh fetch
 	@deploy/local/kafka.sh fetch
 	$(MAKE) lint
 	deploy/local/test-stack.sh run -- cargo test --workspace
+	deploy/demo/check.sh
 
 bench: ## Measure accept and end to end on a stack of its own, release build; SECONDS=60 for other lengths
 	@deploy/bench/run.sh accept $(if $(SECONDS),--seconds $(SECONDS))

@@ -8,7 +8,7 @@ source "$here/lib.sh"
 
 # command:Debian package. gcc, g++, make and pkg-config are for librdkafka and other C code of the build.
 needed=(gcc:gcc g++:g++ make:make pkg-config:pkg-config mvn:maven npm:npm curl:curl
-  openssl:openssl ss:iproute2 flock:util-linux kcat:kcat)
+  openssl:openssl ss:iproute2 ip:iproute2 flock:util-linux unshare:util-linux kcat:kcat)
 java_wanted=17
 rust_wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' "$here/../../rust-toolchain.toml")
 

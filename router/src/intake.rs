@@ -24,6 +24,10 @@ pub(crate) enum Proof {
     Direct {
         signature: Option<String>,
         value: Box<[u8]>,
+        /// When its producer made it, by the producer's clock.
+        made_at: Timestamp,
+        /// It names its message by id or key, so that a copy is known as one.
+        named: bool,
     },
 }
 
@@ -98,6 +102,8 @@ pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> I
         Proof::Direct {
             signature: record.headers.signature.clone(),
             value: value.into(),
+            made_at: envelope.at,
+            named: envelope.message_id.is_some() || envelope.payload.idempotency_key.is_some(),
         }
     };
     let fingerprint = envelope.payload.fingerprint();
@@ -199,6 +205,9 @@ fn salvage(record: &Record<'_>, value: &[u8], lane: Lane) -> Option<Entry> {
 /// Whether the directory that the router has may lag behind the one that accepted the request.
 const DIRECTORY_LAG_MS: i64 = 3_000;
 
+/// How far a signed record's `at` may lie from broker time: less than any lane remembers ids.
+const SIGNED_SKEW_MS: i64 = 300_000;
+
 /// The verdict on a message by the directory of now.
 pub(crate) enum Verdict {
     Accepted(Box<validate::Accepted>),
@@ -247,7 +256,13 @@ fn may_produce(
     view: &View,
     key: &PlatformKey,
 ) -> Result<(), Problem> {
-    let Proof::Direct { signature, value } = proof else {
+    let Proof::Direct {
+        signature,
+        value,
+        made_at,
+        named,
+    } = proof
+    else {
         return Ok(());
     };
     let Some(app) = view.snapshot.apps.get(&entry.app) else {
@@ -276,15 +291,29 @@ fn may_produce(
             let good = signature
                 .as_deref()
                 .is_some_and(|s| seal::record_signature_matches(s, value, &secrets));
-            if good {
-                Ok(())
-            } else {
-                Err(Problem::new(
+            if !good {
+                return Err(Problem::new(
                     "signature header",
                     Reason::BadRecordSignature,
                     "absent or wrong",
-                ))
+                ));
             }
+            // Whoever may write to the topic could copy it: a copy must be known as one, or be stale.
+            if !named {
+                return Err(Problem::new(
+                    "idempotency_key",
+                    Reason::MissingField,
+                    "a signed record needs one, or a message_id",
+                ));
+            }
+            if entry.accepted_at.since(*made_at).abs() > SIGNED_SKEW_MS {
+                return Err(Problem::new(
+                    "at",
+                    Reason::StaleTimestamp,
+                    "more than 300 s away from the time at which the broker took the signed record",
+                ));
+            }
+            Ok(())
         }
     }
 }

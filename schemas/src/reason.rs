@@ -64,7 +64,7 @@ reasons! {
     Suppressed = "suppressed", "The recipient is on a suppression list for this app, lane, or everywhere.";
     IdempotencyConflict = "idempotency_conflict", "The same idempotency key was used with another body.";
     Unauthorized = "unauthorized", "The credentials are absent, unknown, or do not match.";
-    StaleTimestamp = "stale_timestamp", "ts is more than 300 s away from this server's clock.";
+    StaleTimestamp = "stale_timestamp", "ts, or the at of a signed record, is more than 300 s away from the time at which it came.";
     NonceReplayed = "nonce_replayed", "The nonce was used before; sign each request with a new one.";
     IpNotAllowed = "ip_not_allowed", "The peer address is not on the app's allow-list.";
     RateLimited = "rate_limited", "The app sends faster than its limit; retry after the time given.";

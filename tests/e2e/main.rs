@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_input;
+mod bad_records;
 mod crash;
 mod docs;
 mod harness;

@@ -131,6 +131,14 @@ fn a_claim_read_back_too_late_is_not_called() {
 }
 
 #[test]
+fn another_s_claim_is_never_acted_on_while_ours_is_on_its_way() {
+    let (mut c, id) = with_routing();
+    c.claimed((id, 1), CallId(7), at(0));
+    read_start(&mut c, 5, id, 8, at(1));
+    assert!(c.next_won(at(1)).is_none());
+}
+
+#[test]
 fn a_claim_that_another_beat_is_never_called() {
     let (mut c, id) = with_routing();
     c.claimed((id, 1), CallId(7), at(0));
