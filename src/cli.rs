@@ -61,12 +61,24 @@ pub enum Command {
     Directory(DirectoryCommand),
     /// Ask ClickHouse one of the named questions; without a name, list them.
     Query(Query),
+    /// Compare the log with itself and with ClickHouse: lost, doubled, missing; exit code 1 if anything is.
+    Verify(Verify),
     /// The vendor lab: fake vendors with scripted faults.
     #[command(subcommand)]
     Lab(LabCommand),
     /// Put load on an installation of this machine and tell what it carries.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Nothing runs any more: a message without an outcome, or a row to come, is a fault too.
+    #[arg(long)]
+    pub settled: bool,
+    /// All figures and faults as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

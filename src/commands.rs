@@ -10,6 +10,7 @@ mod lab;
 mod query;
 mod run;
 mod topics;
+mod verify;
 
 use std::{io::Write as _, path::Path, process::ExitCode};
 
@@ -78,6 +79,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Topics(command) => topics::topics(&load(file)?, &command).await,
         Command::Directory(command) => directory::directory(&load(file)?, command).await,
         Command::Query(options) => query::query(&load(file)?, options).await,
+        Command::Verify(options) => Box::pin(verify::verify(&load(file)?, &options)).await,
         Command::Lab(command) => lab::lab(file, &command).await,
         Command::Bench(command) => Box::pin(bench::bench(file, command)).await,
     }

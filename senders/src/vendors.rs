@@ -45,6 +45,9 @@ impl Account<'_> {
     }
 }
 
+/// Every kind of vendor that [`build`] knows.
+pub const KINDS: [&str; 1] = [aliyun::KIND];
+
 /// Makes the vendor client of a channel.
 ///
 /// # Errors

@@ -22,8 +22,6 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(30);
 /// Gauge of a process's directory.
 const REVISION: &str = "jixinda_runtime_directory_revision";
-/// Kinds that the senders have an adapter for.
-const VENDORS: [&str; 1] = [jixinda_senders::vendors::aliyun::KIND];
 
 pub(super) async fn directory(
     config: &Config,
@@ -48,7 +46,7 @@ async fn apply(config: &Config, options: &Apply) -> anyhow::Result<ExitCode> {
         let allowed = Allowed {
             current: &current.snapshot,
             prune: options.prune,
-            vendors: &VENDORS,
+            vendors: &jixinda_senders::vendors::KINDS,
             pools: &config.topics.pools,
         };
         for problem in check(&wanted, &allowed) {

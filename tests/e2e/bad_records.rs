@@ -114,6 +114,7 @@ fn signed_by(key_id: &str, secret: &str, value: &[u8]) -> Headers {
     }
 }
 
+/// Defect (f) of the system that this replaces: a record that did not decode came back for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direct_records_with_a_fault_are_rejected_moved_or_kept_as_dead_letters() {
     let (world, barred) = refused_world();

@@ -350,9 +350,17 @@ impl Platform {
 
     /// Runs a command of the program to its end; returns what it printed.
     pub(crate) fn run(&self, arguments: &[&str], variables: &[(String, String)]) -> String {
+        self.try_run(arguments, variables)
+            .unwrap_or_else(|failed| panic!("{failed}"))
+    }
+
+    pub(crate) fn try_run(
+        &self,
+        arguments: &[&str],
+        variables: &[(String, String)],
+    ) -> Result<String, process::Failed> {
         let config = self.config();
-        let arguments = [&["--config", &config], arguments].concat();
-        process::run(&arguments, variables).unwrap_or_else(|error| panic!("{error}"))
+        process::run(&[&["--config", &config], arguments].concat(), variables)
     }
 
     /// Makes the directory what `wanted` says and waits until all processes work with it.

@@ -14,3 +14,4 @@ mod outage;
 mod paths;
 mod rate;
 mod secrets;
+mod verify;

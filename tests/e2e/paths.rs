@@ -175,6 +175,7 @@ fn check_call(platform: &Platform, id: &MessageId, outcome: &Outcome) {
     assert_eq!(attempt.vendor_id.as_deref(), Some(biz_id.as_str()));
 }
 
+/// Defect (o) of the system that this replaces: its delivery rate was what vendors had accepted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_vendor_accepts_counts_as_delivered_only_by_its_receipt() {
     let mut world = World::new(&["silent"]);

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+/// Defect (q) of the system that this replaces: it showed the secrets of channels in clear.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_and_no_whole_number_gets_out() {
     let settings = Settings::default().with("TELEMETRY__FILTER", "debug");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jixinda_schemas::{directory::Channel, seal::PlatformKey};
-use jixinda_senders::{Unusable, registry::Registry};
+use jixinda_senders::{Unusable, registry::Registry, vendors};
 
 use crate::support::{channel, client, key, now, registry, snapshot};
 
@@ -29,6 +29,18 @@ fn reason(change: impl FnOnce(&mut Channel)) -> Unusable {
             name: name.clone(),
             cause: text,
         },
+    }
+}
+
+/// Defect (a) of the system that this replaces: its channels looked for their vendor in the wrong place, and none loaded.
+#[test]
+fn a_channel_of_every_vendor_that_is_built_loads() {
+    for kind in vendors::KINDS {
+        let loaded = registry(Channel {
+            vendor: kind.to_owned(),
+            ..channel(URL)
+        });
+        assert!(loaded.get("aliyun-a").is_some(), "{kind}");
     }
 }
 

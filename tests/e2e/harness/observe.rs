@@ -32,6 +32,24 @@ impl Platform {
             .collect()
     }
 
+    /// Changes tables behind the platform's back.
+    pub(crate) async fn write(&self, sql: &str) {
+        let sent = self
+            .http
+            .post(format!(
+                "{}/?database={}",
+                self.clickhouse_url, self.database
+            ))
+            .header("X-ClickHouse-User", "ingest")
+            .header("X-ClickHouse-Key", &self.stack.write_password)
+            .body(sql.to_owned())
+            .send()
+            .await
+            .unwrap();
+        let good = sent.status().is_success();
+        assert!(good, "{sql}: {}", sent.text().await.unwrap());
+    }
+
     /// Everything that the lab has noted.
     pub(crate) fn lab_journal(&self) -> Vec<journal::Entry> {
         match journal::read(self.dir.join("journal.jsonl")) {

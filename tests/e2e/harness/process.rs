@@ -60,15 +60,33 @@ fn command(arguments: &[impl AsRef<str>], variables: &[(String, String)]) -> Com
     command
 }
 
-/// Runs the program to its end.
-pub(crate) fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String, String> {
+/// Runs the program to its end: what it printed, or with what it failed.
+pub(crate) fn run(arguments: &[&str], variables: &[(String, String)]) -> Result<String, Failed> {
     let done = command(arguments, variables).output().unwrap();
-    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
     if done.status.success() {
-        Ok(text)
-    } else {
-        let said = String::from_utf8_lossy(&done.stderr);
-        Err(format!("{arguments:?}: {}\n{text}{said}", done.status))
+        return Ok(printed);
+    }
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    let what = format!("{arguments:?}: {}", done.status);
+    Err(Failed {
+        what,
+        printed,
+        said,
+    })
+}
+
+/// A command that ended with another code than 0.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    what: String,
+    pub(crate) printed: String,
+    said: String,
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n{}{}", self.what, self.printed, self.said)
     }
 }
 

@@ -1,0 +1,276 @@
+//! Compares what the log says with itself and with ClickHouse. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jixinda_schemas::{MessageId, Position, Timestamp};
+use serde::Serialize;
+
+use super::log::{Log, Place};
+
+/// Cell of the comparison of sums: minute of acceptance (Unix seconds), app, template, lane, outcome.
+pub(super) type Cell = (i64, String, String, String, String);
+
+/// What ClickHouse has.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// Rows of each record.
+    pub(super) rows: HashMap<Place, BTreeMap<i64, u32>>,
+    /// Sums of `delta`, as its projections have them.
+    pub(super) sums: BTreeMap<Cell, i64>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub(super) enum Fault {
+    /// Accepted, older than any message may be, and without an outcome.
+    Lost {
+        message: Option<MessageId>,
+        request: String,
+    },
+    /// A message of one request ended twice.
+    DuplicateOutcome { message: MessageId, request: String },
+    /// Ended without ever having been accepted.
+    UnaskedOutcome { message: MessageId, request: String },
+    /// More calls may have been taken than the lane allows.
+    SentTwice { message: MessageId, calls: usize },
+    /// A record that counts has too few rows.
+    MissingRow { record: String },
+    /// A record has too many rows, or rows although it does not count.
+    ExtraRow { record: String },
+    /// A sum of ClickHouse is not that of the log.
+    WrongSum {
+        minute: Timestamp,
+        app: String,
+        template: String,
+        lane: String,
+        outcome: String,
+        log: i64,
+        clickhouse: i64,
+    },
+    /// A record of a role that cannot be read.
+    Unreadable { record: String },
+}
+
+/// The verdict.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) records: u64,
+    /// Requests, by what became of them.
+    pub(super) requests: Requests,
+    /// Outcomes, corrections not counted.
+    pub(super) outcomes: BTreeMap<String, u64>,
+    /// Records whose writer had been succeeded: rightly ignored by everyone.
+    pub(super) stale: u64,
+    pub(super) unjudged: u64,
+    /// Rows compared, and records whose rows are still to come.
+    pub(super) rows: u64,
+    pub(super) rows_to_come: u64,
+    /// Sums compared; none while rows are still coming.
+    pub(super) sums: u64,
+    pub(super) faults: Vec<Fault>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Requests {
+    pub(super) ended: u64,
+    /// Not ended yet, and young enough.
+    pub(super) unresolved: u64,
+    pub(super) repeats: u64,
+    pub(super) moved: u64,
+    /// Dead letters without an outcome.
+    pub(super) buried: u64,
+}
+
+/// How strict to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) now: Timestamp,
+    /// Older requests without an outcome are lost.
+    pub(super) longest_ms: i64,
+    /// Nothing runs any more: nothing may be open or to come.
+    pub(super) settled: bool,
+}
+
+pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
+    let mut report = Report {
+        records: log.records,
+        stale: log.stale,
+        unjudged: log.unjudged,
+        ..Report::default()
+    };
+    messages(log, limits, &mut report);
+    sends(log, &mut report);
+    rows(log, tables, limits, &mut report);
+    if report.rows_to_come == 0 && !is_behind(log, tables) {
+        sums(log, tables, &mut report);
+    }
+    let unreadable = log.unreadable.iter().map(|p| Fault::Unreadable {
+        record: p.to_string(),
+    });
+    report.faults.extend(unreadable);
+    report.faults.sort();
+    report
+}
+
+fn messages(log: &Log, limits: Limits, report: &mut Report) {
+    let mut ended: HashSet<(MessageId, Position)> = HashSet::new();
+    let mut known: HashSet<MessageId> = HashSet::new();
+    for (message, end) in &log.outcomes {
+        *report.outcomes.entry(end.outcome.clone()).or_default() += 1;
+        known.insert(*message);
+        let request = end.request.to_string();
+        if !ended.insert((*message, end.request)) {
+            report.faults.push(Fault::DuplicateOutcome {
+                message: *message,
+                request,
+            });
+        } else if !log.requests.contains_key(&end.request) {
+            // What retention has removed cannot be asked for.
+            let place = (end.request.topic, end.request.partition);
+            let (first, _) = log.read.get(&place).copied().unwrap_or((i64::MAX, 0));
+            if end.request.offset >= first {
+                report.faults.push(Fault::UnaskedOutcome {
+                    message: *message,
+                    request,
+                });
+            }
+        }
+    }
+    let moved: HashSet<Position> = log.requests.values().filter_map(|r| r.moved_from).collect();
+    for (position, request) in &log.requests {
+        let counted = &mut report.requests;
+        if request
+            .id
+            .is_some_and(|id| ended.contains(&(id, *position)))
+        {
+            counted.ended += 1;
+        } else if moved.contains(position) {
+            counted.moved += 1;
+        } else if log.buried.contains(position) {
+            counted.buried += 1;
+        } else if request.id.is_some_and(|id| known.contains(&id)) {
+            counted.repeats += 1;
+        } else if limits.settled || limits.now.since(request.at) > limits.longest_ms {
+            report.faults.push(Fault::Lost {
+                message: request.id,
+                request: position.to_string(),
+            });
+        } else {
+            counted.unresolved += 1;
+        }
+    }
+}
+
+/// At most one call of a message may have been taken; of `otp` one more, after one that is unknown.
+fn sends(log: &Log, report: &mut Report) {
+    let mut taken: HashMap<MessageId, (usize, usize, bool)> = HashMap::new();
+    for ((message, _), claim) in &log.claims {
+        let Some(call) = claim.call_id else { continue };
+        let result = log.results.get(&call).map_or("unknown", String::as_str);
+        let open = match result {
+            "accepted" => false,
+            "unknown" => true,
+            _ => continue,
+        };
+        let entry = taken.entry(*message).or_default();
+        entry.0 += 1;
+        entry.1 += usize::from(open);
+        entry.2 = claim.lane == "otp";
+    }
+    for (message, (calls, open, otp)) in taken {
+        let allowed = if otp && open > 0 { 2 } else { 1 };
+        if calls > allowed {
+            report.faults.push(Fault::SentTwice { message, calls });
+        }
+    }
+}
+
+fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
+    let nothing = BTreeMap::new();
+    for (place, (first, last)) in &log.read {
+        let wanted = log.rows.get(place).unwrap_or(&nothing);
+        let found = tables.rows.get(place).unwrap_or(&nothing);
+        let name = |offset: i64| {
+            let (topic, partition) = *place;
+            let record = Position {
+                topic,
+                partition,
+                offset,
+            };
+            record.to_string()
+        };
+        // Rows of a partition come in order: behind the last one they are on their way.
+        let stored_to = found.keys().next_back().copied().unwrap_or(-1);
+        for (offset, count) in wanted {
+            let there = found.get(offset).copied().unwrap_or(0);
+            report.rows += u64::from(there);
+            if there < *count {
+                if *offset > stored_to && !limits.settled {
+                    report.rows_to_come += 1;
+                } else {
+                    report.faults.push(Fault::MissingRow {
+                        record: name(*offset),
+                    });
+                }
+            }
+        }
+        for (offset, there) in found.range(*first..=*last) {
+            if *there > wanted.get(offset).copied().unwrap_or(0) {
+                report.faults.push(Fault::ExtraRow {
+                    record: name(*offset),
+                });
+            }
+        }
+    }
+}
+
+/// Whether ClickHouse has rows of records that were written after the log was read.
+fn is_behind(log: &Log, tables: &Tables) -> bool {
+    tables.rows.iter().any(|(place, found)| {
+        let last = log.read.get(place).map_or(-1, |(_, last)| *last);
+        found.range(last + 1..).next().is_some()
+    })
+}
+
+/// Only minutes whose messages cannot have ended before the log begins.
+fn sums(log: &Log, tables: &Tables, report: &mut Report) {
+    let minute = |at: Timestamp| at.millis().div_euclid(60_000) * 60;
+    let from = match log.outcomes_since {
+        Timestamp(0) => 0,
+        since => minute(since) + 60,
+    };
+    let mut wanted: BTreeMap<Cell, i64> = BTreeMap::new();
+    for (app, delta, end) in &log.deltas {
+        let cell = (
+            minute(end.accepted_at),
+            app.clone(),
+            end.template.clone(),
+            end.lane.clone(),
+            end.outcome.clone(),
+        );
+        *wanted.entry(cell).or_default() += delta;
+    }
+    let cells: std::collections::BTreeSet<&Cell> =
+        wanted.keys().chain(tables.sums.keys()).collect();
+    for cell in cells.into_iter().filter(|cell| cell.0 >= from) {
+        let of = |sums: &BTreeMap<Cell, i64>| sums.get(cell).copied().unwrap_or(0);
+        let (in_log, in_clickhouse) = (of(&wanted), of(&tables.sums));
+        report.sums += 1;
+        if in_log != in_clickhouse {
+            let (at, app, template, lane, outcome) = cell.clone();
+            report.faults.push(Fault::WrongSum {
+                minute: Timestamp(at * 1_000),
+                app,
+                template,
+                lane,
+                outcome,
+                log: in_log,
+                clickhouse: in_clickhouse,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use jixinda_schemas::Topic;
+
+use super::*;
+use crate::commands::verify::log::{Claim, End, Request};
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn at(topic: Topic, offset: i64) -> Position {
+    Position {
+        topic,
+        partition: 0,
+        offset,
+    }
+}
+
+fn id(n: i64) -> MessageId {
+    MessageId::from_position(&at(Topic::RequestsNotice, n))
+}
+
+fn end(n: i64, outcome: &str) -> End {
+    End {
+        outcome: outcome.to_owned(),
+        request: at(Topic::RequestsNotice, n),
+        accepted_at: NOW,
+        lane: "notice".to_owned(),
+        template: "order".to_owned(),
+    }
+}
+
+fn cell(outcome: &str) -> Cell {
+    let minute = NOW.millis() / 60_000 * 60;
+    let text = str::to_owned;
+    (
+        minute,
+        text("shop"),
+        text("order"),
+        text("notice"),
+        text(outcome),
+    )
+}
+
+/// Three messages, delivered, each with its row, and a dead letter.
+fn good() -> (Log, Tables) {
+    let (mut log, mut tables) = (Log::default(), Tables::default());
+    for n in 0..3 {
+        let request = Request {
+            id: Some(id(n)),
+            at: NOW,
+            moved_from: None,
+        };
+        log.requests.insert(at(Topic::RequestsNotice, n), request);
+        log.outcomes.push((id(n), end(n, "delivered")));
+        log.deltas.push(("shop".to_owned(), 1, end(n, "delivered")));
+        let claim = Claim {
+            call_id: Some(n as u64),
+            lane: "notice".to_owned(),
+        };
+        log.claims.insert((id(n), 1), claim);
+        log.results.insert(n as u64, "accepted".to_owned());
+        for rows in [&mut log.rows, &mut tables.rows] {
+            rows.entry((Topic::Outcomes, 0))
+                .or_default()
+                .insert(n + 1, 1);
+        }
+    }
+    log.read.insert((Topic::RequestsNotice, 0), (0, 2));
+    log.read.insert((Topic::Outcomes, 0), (0, 3));
+    tables.sums.insert(cell("delivered"), 3);
+    (log, tables)
+}
+
+fn limits(settled: bool) -> Limits {
+    Limits {
+        now: NOW,
+        longest_ms: 1_000,
+        settled,
+    }
+}
+
+fn faults(settled: bool, plant: impl FnOnce(&mut Log, &mut Tables)) -> Vec<Fault> {
+    let (mut log, mut tables) = good();
+    plant(&mut log, &mut tables);
+    judge(&log, &tables, limits(settled)).faults
+}
+
+fn record(topic: Topic, offset: i64) -> String {
+    at(topic, offset).to_string()
+}
+
+#[test]
+fn what_agrees_has_no_fault() {
+    let (log, tables) = good();
+    let report = judge(&log, &tables, limits(true));
+    assert_eq!(report.faults, []);
+    assert_eq!((report.requests.ended, report.rows, report.sums), (3, 3, 1));
+}
+
+#[test]
+fn a_message_without_an_outcome_is_unresolved_while_young_and_lost_later_or_when_all_has_settled() {
+    let forget = |log: &mut Log, tables: &mut Tables| {
+        log.outcomes.pop();
+        log.deltas.pop();
+        for rows in [&mut log.rows, &mut tables.rows] {
+            rows.get_mut(&(Topic::Outcomes, 0)).unwrap().remove(&3);
+        }
+        tables.sums.insert(cell("delivered"), 2);
+    };
+    let lost = [Fault::Lost {
+        message: Some(id(2)),
+        request: record(Topic::RequestsNotice, 2),
+    }];
+    assert_eq!(faults(false, forget), []);
+    assert_eq!(faults(true, forget), lost);
+    let old = |log: &mut Log, tables: &mut Tables| {
+        forget(log, tables);
+        let request = log.requests.get_mut(&at(Topic::RequestsNotice, 2));
+        request.unwrap().at = NOW.plus_millis(-1_001);
+    };
+    assert_eq!(faults(false, old), lost);
+}
+
+#[test]
+fn repeats_moved_records_and_dead_letters_need_no_outcome_of_their_own() {
+    let others = |log: &mut Log, _: &mut Tables| {
+        let mut add = |offset, request| {
+            log.requests
+                .insert(at(Topic::RequestsNotice, offset), request);
+        };
+        let repeat = Request {
+            id: Some(id(0)),
+            at: NOW,
+            moved_from: None,
+        };
+        add(10, repeat);
+        let unread = Request { id: None, ..repeat };
+        add(11, unread);
+        let moved = Request {
+            id: Some(id(11)),
+            ..repeat
+        };
+        add(12, moved);
+        let place = at(Topic::RequestsNotice, 2);
+        log.requests.get_mut(&place).unwrap().moved_from = Some(at(Topic::RequestsNotice, 12));
+        log.buried.insert(at(Topic::RequestsNotice, 11));
+    };
+    assert_eq!(faults(true, others), []);
+}
+
+#[test]
+fn a_second_outcome_and_one_of_nothing_are_found() {
+    let second = |log: &mut Log, _: &mut Tables| log.outcomes.push((id(1), end(1, "failed")));
+    let request = record(Topic::RequestsNotice, 1);
+    let message = id(1);
+    assert_eq!(
+        faults(false, second),
+        [Fault::DuplicateOutcome {
+            message,
+            request: request.clone()
+        }]
+    );
+    let nothing = |log: &mut Log, _: &mut Tables| {
+        log.requests.remove(&at(Topic::RequestsNotice, 1));
+    };
+    assert_eq!(
+        faults(false, nothing),
+        [Fault::UnaskedOutcome { message, request }]
+    );
+}
+
+#[test]
+fn a_second_call_that_may_have_been_taken_is_found_unless_the_lane_allows_it() {
+    let again = |lane: &'static str, first: &'static str| {
+        faults(false, |log, _| {
+            let claim = |call| Claim {
+                call_id: Some(call),
+                lane: lane.to_owned(),
+            };
+            log.claims.insert((id(0), 1), claim(0));
+            log.claims.insert((id(0), 2), claim(77));
+            log.results.insert(0, first.to_owned());
+            log.results.insert(77, "accepted".to_owned());
+        })
+    };
+    let twice = [Fault::SentTwice {
+        message: id(0),
+        calls: 2,
+    }];
+    assert_eq!(again("notice", "accepted"), twice);
+    assert_eq!(again("notice", "unknown"), twice);
+    assert_eq!(again("otp", "accepted"), twice);
+    assert_eq!(again("otp", "unknown"), []);
+    assert_eq!(again("marketing", "rejected"), []);
+}
+
+#[test]
+fn a_gap_a_duplicate_row_and_a_wrong_sum_are_found() {
+    let place = (Topic::Outcomes, 0);
+    let gap = |_: &mut Log, tables: &mut Tables| {
+        tables.rows.get_mut(&place).unwrap().remove(&2);
+    };
+    let missing = |offset| Fault::MissingRow {
+        record: record(Topic::Outcomes, offset),
+    };
+    assert_eq!(faults(false, gap), [missing(2)]);
+    let tail = |_: &mut Log, tables: &mut Tables| {
+        tables.rows.get_mut(&place).unwrap().remove(&3);
+    };
+    assert_eq!(faults(false, tail), []);
+    assert_eq!(faults(true, tail), [missing(3)]);
+    let extra = Fault::ExtraRow {
+        record: record(Topic::Outcomes, 1),
+    };
+    let twice = |_: &mut Log, tables: &mut Tables| {
+        tables.rows.get_mut(&place).unwrap().insert(1, 2);
+    };
+    assert_eq!(faults(false, twice), std::slice::from_ref(&extra));
+    let uncounted = |log: &mut Log, _: &mut Tables| {
+        log.rows.get_mut(&place).unwrap().remove(&1);
+    };
+    assert_eq!(faults(false, uncounted), [extra]);
+    let sum = |_: &mut Log, tables: &mut Tables| {
+        tables.sums.insert(cell("delivered"), 4);
+    };
+    let found = faults(false, sum);
+    assert!(
+        matches!(
+            found[..],
+            [Fault::WrongSum {
+                log: 3,
+                clickhouse: 4,
+                ..
+            }]
+        ),
+        "{found:?}"
+    );
+}
