@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jixinda_runtime::{
     clock::SharedClock,
+    crash,
     kafka::{
         Kafka, Record,
         member::{Change, Commit, Committed, Member},
@@ -250,8 +251,10 @@ impl Sink {
             };
             let (inserter, delivered) = (Arc::clone(&self.inserter), self.delivered.clone());
             let done = ((*topic, *partition), lane.id);
+            crash::point("sink.announced");
             drop(self.parts.runtime.spawn(async move {
                 if inserter.deliver(&batch).await {
+                    crash::point("sink.inserted");
                     // An error means that the sink has ended; the commit still announces the batch.
                     let _ = delivered.send(done).await;
                 }
@@ -259,7 +262,8 @@ impl Sink {
         }
     }
 
-    /// Closes what is full, has waited for its limit, or fits into what ClickHouse may be asked for, the oldest first.
+    /// Closes what is full, has waited for its limit, or fits into what ClickHouse may be asked for, the oldest first;
+    /// while memory is short, all that is due.
     fn close(&mut self, now: Duration, all: bool) {
         let config = &self.parts.config;
         let mut due: Vec<(Duration, &mut Lane)> = self
@@ -275,13 +279,10 @@ impl Sink {
         let room = self.allowance.left(now);
         let mut closed = 0;
         for (waits, lane) in due {
-            if all
-                || closed < room
-                || waits >= config.batch_patience
-                || lane.is_full(config.batch_rows)
-            {
-                lane.close();
-                closed += 1;
+            let must = all || self.short || lane.is_full(config.batch_rows);
+            if must || closed < room || waits >= config.batch_patience {
+                // One without rows costs nothing.
+                closed += usize::from(lane.close());
             }
         }
         self.allowance.take(closed);

@@ -8,6 +8,7 @@ use std::{
 
 use jixinda_runtime::{
     clock::SharedClock,
+    crash,
     kafka::{
         OwnedRecord,
         producer::{Producer, WriteError},
@@ -101,6 +102,7 @@ impl Writer {
             Ok(result) => drop(result?),
             Err(_) => return Err(WriteError::NotAcknowledged("not in time".to_owned())),
         }
+        crash::point("ingest.stored");
         metrics.written(self.clock.uptime().saturating_sub(pending.since));
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(crate) enum Proof {
         made_at: Timestamp,
         /// It names its message by id or key, so that a copy is known as one.
         named: bool,
+        /// It says that it was moved here: broker time is that of the move.
+        moved: bool,
     },
 }
 
@@ -104,6 +106,7 @@ pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> I
             value: value.into(),
             made_at: envelope.at,
             named: envelope.message_id.is_some() || envelope.payload.idempotency_key.is_some(),
+            moved: record.headers.rehomed_from.is_some(),
         }
     };
     let fingerprint = envelope.payload.fingerprint();
@@ -261,6 +264,7 @@ fn may_produce(
         value,
         made_at,
         named,
+        moved,
     } = proof
     else {
         return Ok(());
@@ -306,11 +310,20 @@ fn may_produce(
                     "a signed record needs one, or a message_id",
                 ));
             }
-            if entry.accepted_at.since(*made_at).abs() > SIGNED_SKEW_MS {
+            // Anyone can claim to have been moved, so that must not outlast the memory of ids either.
+            let skew = if *moved {
+                entry.lane.id_window_ms() / 2
+            } else {
+                SIGNED_SKEW_MS
+            };
+            if entry.accepted_at.since(*made_at).abs() > skew {
+                let limit = skew / 1_000;
                 return Err(Problem::new(
                     "at",
                     Reason::StaleTimestamp,
-                    "more than 300 s away from the time at which the broker took the signed record",
+                    format!(
+                        "more than {limit} s away from the time at which the broker took the signed record"
+                    ),
                 ));
             }
             Ok(())

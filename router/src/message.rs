@@ -13,6 +13,7 @@ use jixinda_schemas::{
         AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, AttemptState,
         NotStartedCause, Outcome, RawReceipt, Request, Routed, Terminal,
     },
+    validate::MAX_NOT_BEFORE_AHEAD_MS,
     vendor::{Disposition, ReceiptStatus},
 };
 
@@ -326,7 +327,10 @@ impl Entry {
             return settle(Step::End(Terminal::Failed, reason));
         }
         match self.request.not_before {
-            Some(t) if now < t => Step::Wait(Some(t)),
+            // One that is too far ahead is to be refused, not waited for.
+            Some(t) if now < t && t.since(self.accepted_at) <= MAX_NOT_BEFORE_AHEAD_MS => {
+                Step::Wait(Some(t))
+            }
             _ => Step::Decide(not_after),
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod directory;
 pub mod http;
 pub mod kafka;

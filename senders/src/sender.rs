@@ -8,6 +8,7 @@ use std::{
 
 use jixinda_runtime::{
     clock::SharedClock,
+    crash,
     kafka::{
         Record,
         fence::Standing,
@@ -33,8 +34,9 @@ use crate::{
     vendor::{Call, Item},
 };
 
-/// Routings looked at in one act, for each lane.
+/// Routings looked at in one act, for each lane, and passed over because their channel was found full before.
 const LOOK: usize = 256;
+const PASS: usize = 4_096;
 
 /// A call that has ended.
 struct Done {
@@ -267,9 +269,10 @@ impl Sender {
         out: &mut Outbox,
     ) {
         let budget = Duration::from_millis(lane.send_budget_ms());
-        let mut blocked = Vec::new();
-        for _ in 0..state.claims.ready[lane.index()].len().min(LOOK) {
-            if !out.has_room() {
+        let (mut blocked, mut full) = (Vec::new(), Vec::new());
+        let mut looked = 0;
+        for _ in 0..state.claims.ready[lane.index()].len().min(PASS) {
+            if looked >= LOOK || !out.has_room() {
                 break;
             }
             let Some((order, read)) = state.claims.ready[lane.index()].pop_front() else {
@@ -280,6 +283,12 @@ impl Sender {
                 continue;
             }
             let (now, uptime) = (self.clock.now(), self.clock.uptime());
+            let in_time = now < order.routed.not_after && uptime.saturating_sub(read) < budget;
+            if in_time && full.contains(&order.routed.channel) {
+                blocked.push((order, read));
+                continue;
+            }
+            looked += 1;
             let usable = registry
                 .get(order.routed.channel.as_str())
                 .filter(|r| r.channel.mode != ChannelMode::Disabled);
@@ -295,6 +304,7 @@ impl Sender {
                     Some((NotStartedCause::Capacity, Some(left.as_millis() as u32)))
                 }
                 Some(_) => {
+                    full.push(order.routed.channel.clone());
                     blocked.push((order, read));
                     continue;
                 }
@@ -353,6 +363,7 @@ impl Sender {
             self.not_called(&order, call_id, &state.writer, out);
             return;
         };
+        crash::point("senders.read_back");
         let (vendor, done, clock) = (
             Arc::clone(&ready.vendor),
             Arc::clone(&self.done),
@@ -380,6 +391,7 @@ impl Sender {
                 .unwrap_or(AttemptResult::Unknown {
                     detail: "no_result".to_owned(),
                 });
+            crash::point("senders.answered");
             let elapsed = clock.uptime().saturating_sub(begun);
             let end = Done {
                 order,

@@ -22,7 +22,7 @@ use jixinda_runtime::{
 use jixinda_schemas::{Lane, Topic};
 
 use self::{
-    judge::{Fault, Limits, Report, Tables, judge},
+    judge::{Cell, Fault, Limits, Report, Tables, judge},
     log::Log,
 };
 use super::print;
@@ -108,6 +108,7 @@ async fn read(config: &Config, bar: &ProgressBar) -> anyhow::Result<Log> {
 
 async fn tables(config: &Config, bar: &ProgressBar) -> anyhow::Result<Tables> {
     let mut tables = Tables::default();
+    let before = sums(config).await?;
     for (table, _) in TABLES {
         let sql = format!(
             "SELECT topic, partition, offset, count() FROM {table} GROUP BY topic, partition, offset"
@@ -124,10 +125,16 @@ async fn tables(config: &Config, bar: &ProgressBar) -> anyhow::Result<Tables> {
         })
         .await?;
     }
+    let after = sums(config).await?;
+    tables.sums = (before == after).then_some(after);
+    Ok(tables)
+}
+
+async fn sums(config: &Config) -> anyhow::Result<BTreeMap<Cell, i64>> {
+    let mut sums = BTreeMap::new();
     // Written so that the projection answers it: it must agree with the rows that it sums up.
     let sql = "SELECT toUnixTimestamp(toStartOfMinute(accepted_at)), app, template, lane, outcome, sum(delta) \
                FROM outcomes GROUP BY toStartOfMinute(accepted_at), app, template, lane, outcome";
-    let sums: &mut BTreeMap<_, _> = &mut tables.sums;
     ask(config, sql, |fields| {
         let [minute, app, template, lane, outcome, sum] = fields else {
             bail!("six columns are wanted");
@@ -144,7 +151,7 @@ async fn tables(config: &Config, bar: &ProgressBar) -> anyhow::Result<Tables> {
         Ok(())
     })
     .await?;
-    Ok(tables)
+    Ok(sums)
 }
 
 /// Asks ClickHouse and hands over each line, split at tabs. Names and numbers only: nothing in them is escaped.
@@ -187,10 +194,11 @@ async fn ask(
 
 fn show(report: &Report) -> anyhow::Result<()> {
     let r = &report.requests;
-    let total = r.ended + r.unresolved + r.repeats + r.moved + r.buried;
+    let total = r.ended + r.unresolved + r.repeats + r.moved + r.buried + r.forgotten;
     print(format_args!(
-        "{} records: {total} requests, of which {} ended, {} repeats, {} moved, {} dead letters, {} unresolved",
-        report.records, r.ended, r.repeats, r.moved, r.buried, r.unresolved
+        "{} records: {total} requests, of which {} ended, {} repeats, {} moved, {} dead letters, {} unresolved, {} older \
+         than the outcomes in the log",
+        report.records, r.ended, r.repeats, r.moved, r.buried, r.unresolved, r.forgotten
     ))?;
     let outcomes: Vec<String> = report
         .outcomes

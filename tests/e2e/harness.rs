@@ -1,6 +1,7 @@
 //! One platform for each test: its processes, its lab, its topics and database.
 
 pub(crate) mod client;
+mod die;
 pub(crate) mod load;
 pub(crate) mod log;
 mod observe;
@@ -104,7 +105,7 @@ pub(crate) struct Platform {
     pub(crate) platform_key: String,
     pub(crate) stack: Stack,
     processes: BTreeMap<String, Process>,
-    senders_died: bool,
+    senders_deaths: usize,
     /// Lab, and an engine of the test's own.
     pub(crate) helpers: BTreeMap<&'static str, Process>,
     settings: Settings,
@@ -198,7 +199,7 @@ impl Platform {
             database: format!("e2e_{name}"),
             platform_key: key,
             processes: BTreeMap::new(),
-            senders_died: false,
+            senders_deaths: 0,
             helpers: BTreeMap::new(),
             http: http::client(Duration::from_secs(20)).unwrap(),
             lifecycle: Lifecycle::default(),
@@ -331,12 +332,12 @@ impl Platform {
     /// As power loss would: no drain.
     pub(crate) fn kill(&mut self, name: &str) {
         self.process(name).kill();
-        self.senders_died |= self.process(name).roles.contains("senders");
+        self.senders_deaths += usize::from(self.process(name).roles.contains("senders"));
     }
 
-    /// Whether a process that calls vendors was killed.
-    pub(crate) fn senders_died(&self) -> bool {
-        self.senders_died
+    /// How often a process that calls vendors was killed.
+    pub(crate) fn senders_deaths(&self) -> usize {
+        self.senders_deaths
     }
 
     /// SIGTERM, and the end that a service manager wants to see.

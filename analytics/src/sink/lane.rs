@@ -92,15 +92,17 @@ impl Lane {
         self.open.len() >= rows
     }
 
-    /// What was read so far goes out.
-    pub(super) fn close(&mut self) {
+    /// What was read so far goes out. Returns whether there were rows.
+    pub(super) fn close(&mut self) -> bool {
         let rows = std::mem::replace(&mut self.open, Rows::new(self.table));
         let writers = self.fence.raise(self.range.next()).clone();
         let since = self.since.take();
-        if self.range.freeze(writers, !rows.is_empty()).is_some() {
+        let frozen = self.range.freeze(writers, !rows.is_empty()).is_some();
+        if frozen {
             self.frozen = Some(Arc::new(rows));
             self.frozen_since = since.map(|(_, at)| at);
         }
+        frozen
     }
 
     /// What has to be committed, when that differs from what is.

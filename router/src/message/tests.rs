@@ -395,3 +395,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_start_within_the_minute_is_waited_for_and_a_later_one_judged_at_once() {
+    let mut e = entry(Lane::Notice);
+    let near = T0.plus_millis(60_000);
+    e.request.not_before = Some(near);
+    assert_eq!(e.next(T0, DEADLINES), Step::Wait(Some(near)));
+    assert!(matches!(e.next(near, DEADLINES), Step::Decide(_)));
+    e.request.not_before = Some(T0.plus_millis(60_001));
+    assert!(matches!(e.next(T0, DEADLINES), Step::Decide(_)));
+}

@@ -21,6 +21,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
+use jixinda_runtime::crash;
 use jixinda_schemas::{
     Reason, Timestamp,
     event::{DeadLetter, RawReceipt},
@@ -119,7 +120,11 @@ async fn accept(
         receipts.sink.store(items, unreadable).await
     };
     match &stored {
-        Ok(()) => metrics::receipt_push(channel, "stored"),
+        Ok(()) => {
+            crash::point("receipts.stored");
+            crash::soon("receipts.answered");
+            metrics::receipt_push(channel, "stored");
+        }
         Err(error) => {
             metrics::receipt_push(channel, "unavailable");
             warn!(%channel, error = error as &dyn std::error::Error, "receipts not stored");

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use jixinda_schemas::{MessageId, Position, Timestamp};
+use jixinda_schemas::{Lane, MessageId, Position, Timestamp};
 use serde::Serialize;
 
-use super::log::{Log, Place};
+use super::log::{Log, Place, Request};
+
+/// Rows that have not come after so long are missing.
+const BEHIND_MS: i64 = 600_000;
 
 /// Cell of the comparison of sums: minute of acceptance (Unix seconds), app, template, lane, outcome.
 pub(super) type Cell = (i64, String, String, String, String);
@@ -15,8 +18,8 @@ pub(super) type Cell = (i64, String, String, String, String);
 pub(super) struct Tables {
     /// Rows of each record.
     pub(super) rows: HashMap<Place, BTreeMap<i64, u32>>,
-    /// Sums of `delta`, as its projections have them.
-    pub(super) sums: BTreeMap<Cell, i64>,
+    /// Sums of `delta`, as its projections have them; `None` when they changed while the rows were read.
+    pub(super) sums: Option<BTreeMap<Cell, i64>>,
 }
 
 /// One thing that is wrong.
@@ -80,6 +83,8 @@ pub(super) struct Requests {
     pub(super) moved: u64,
     /// Dead letters without an outcome.
     pub(super) buried: u64,
+    /// So old that their outcomes are not in the log any more, or cannot be judged.
+    pub(super) forgotten: u64,
 }
 
 /// How strict to be.
@@ -96,14 +101,17 @@ pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
     let mut report = Report {
         records: log.records,
         stale: log.stale,
-        unjudged: log.unjudged,
+        unjudged: log.unjudged.values().map(|of| of.len() as u64).sum(),
         ..Report::default()
     };
     messages(log, limits, &mut report);
     sends(log, &mut report);
     rows(log, tables, limits, &mut report);
-    if report.rows_to_come == 0 && !is_behind(log, tables) {
-        sums(log, tables, &mut report);
+    if let Some(found) = &tables.sums
+        && report.rows_to_come == 0
+        && !is_behind(log, tables)
+    {
+        sums(log, found, &mut report);
     }
     let unreadable = log.unreadable.iter().map(|p| Fault::Unreadable {
         record: p.to_string(),
@@ -115,10 +123,11 @@ pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
 
 fn messages(log: &Log, limits: Limits, report: &mut Report) {
     let mut ended: HashSet<(MessageId, Position)> = HashSet::new();
-    let mut known: HashSet<MessageId> = HashSet::new();
+    let mut first_of: FirstOf = HashMap::new();
     for (message, end) in &log.outcomes {
         *report.outcomes.entry(end.outcome.clone()).or_default() += 1;
-        known.insert(*message);
+        let accepted = (end.request, end.accepted_at);
+        first_of.entry(*message).or_default().push(accepted);
         let request = end.request.to_string();
         if !ended.insert((*message, end.request)) {
             report.faults.push(Fault::DuplicateOutcome {
@@ -126,10 +135,10 @@ fn messages(log: &Log, limits: Limits, report: &mut Report) {
                 request,
             });
         } else if !log.requests.contains_key(&end.request) {
-            // What retention has removed cannot be asked for.
+            // What retention has removed, or what came after it was read, cannot be asked for.
             let place = (end.request.topic, end.request.partition);
-            let (first, _) = log.read.get(&place).copied().unwrap_or((i64::MAX, 0));
-            if end.request.offset >= first {
+            let read = log.read.get(&place);
+            if read.is_some_and(|(first, last)| (*first..=*last).contains(&end.request.offset)) {
                 report.faults.push(Fault::UnaskedOutcome {
                     message: *message,
                     request,
@@ -149,8 +158,14 @@ fn messages(log: &Log, limits: Limits, report: &mut Report) {
             counted.moved += 1;
         } else if log.buried.contains(position) {
             counted.buried += 1;
-        } else if request.id.is_some_and(|id| known.contains(&id)) {
+        } else if repeats(&first_of, request, position) {
             counted.repeats += 1;
+        } else if log
+            .judged_since
+            .get(&position.partition)
+            .is_some_and(|since| request.at <= *since)
+        {
+            counted.forgotten += 1;
         } else if limits.settled || limits.now.since(request.at) > limits.longest_ms {
             report.faults.push(Fault::Lost {
                 message: request.id,
@@ -162,22 +177,41 @@ fn messages(log: &Log, limits: Limits, report: &mut Report) {
     }
 }
 
+/// Requests that ended, with the time of their acceptance.
+type FirstOf = HashMap<MessageId, Vec<(Position, Timestamp)>>;
+
+/// Whether the id was remembered when the request came: another request of it had been accepted before.
+fn repeats(first_of: &FirstOf, request: &Request, position: &Position) -> bool {
+    let window = position.topic.lane().map_or(0, Lane::id_window_ms);
+    let others = request.id.and_then(|id| first_of.get(&id));
+    others
+        .into_iter()
+        .flatten()
+        .any(|(other, first)| other != position && (0..=window).contains(&request.at.since(*first)))
+}
+
 /// At most one call of a message may have been taken; of `otp` one more, after one that is unknown.
 fn sends(log: &Log, report: &mut Report) {
+    // An id that was used again after its window stands for several messages, whose calls cannot be told apart.
+    let mut requests: HashMap<MessageId, usize> = HashMap::new();
+    for (message, _) in &log.outcomes {
+        *requests.entry(*message).or_default() += 1;
+    }
     let mut taken: HashMap<MessageId, (usize, usize, bool)> = HashMap::new();
     for ((message, _), claim) in &log.claims {
         let Some(call) = claim.call_id else { continue };
-        let result = log.results.get(&call).map_or("unknown", String::as_str);
-        let open = match result {
-            "accepted" => false,
-            "unknown" => true,
-            _ => continue,
+        let open = match log.results.get(&call) {
+            Some(result) if result.unknown => true,
+            Some(result) if result.taken => false,
+            Some(_) => continue,
+            None => true,
         };
         let entry = taken.entry(*message).or_default();
         entry.0 += 1;
         entry.1 += usize::from(open);
         entry.2 = claim.lane == "otp";
     }
+    taken.retain(|message, _| requests.get(message).is_none_or(|n| *n == 1));
     for (message, (calls, open, otp)) in taken {
         let allowed = if otp && open > 0 { 2 } else { 1 };
         if calls > allowed {
@@ -187,9 +221,9 @@ fn sends(log: &Log, report: &mut Report) {
 }
 
 fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
-    let nothing = BTreeMap::new();
+    let (no_wish, nothing) = (BTreeMap::new(), BTreeMap::new());
     for (place, (first, last)) in &log.read {
-        let wanted = log.rows.get(place).unwrap_or(&nothing);
+        let wanted = log.rows.get(place).unwrap_or(&no_wish);
         let found = tables.rows.get(place).unwrap_or(&nothing);
         let name = |offset: i64| {
             let (topic, partition) = *place;
@@ -202,11 +236,12 @@ fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
         };
         // Rows of a partition come in order: behind the last one they are on their way.
         let stored_to = found.keys().next_back().copied().unwrap_or(-1);
-        for (offset, count) in wanted {
+        for (offset, (count, at)) in wanted {
             let there = found.get(offset).copied().unwrap_or(0);
             report.rows += u64::from(there);
             if there < *count {
-                if *offset > stored_to && !limits.settled {
+                let young = limits.now.since(*at) < BEHIND_MS;
+                if *offset > stored_to && young && !limits.settled {
                     report.rows_to_come += 1;
                 } else {
                     report.faults.push(Fault::MissingRow {
@@ -215,8 +250,10 @@ fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
                 }
             }
         }
+        let unjudged = log.unjudged.get(place);
         for (offset, there) in found.range(*first..=*last) {
-            if *there > wanted.get(offset).copied().unwrap_or(0) {
+            let judged = !unjudged.is_some_and(|of| of.contains(offset));
+            if judged && *there > wanted.get(offset).map_or(0, |(rows, _)| *rows) {
                 report.faults.push(Fault::ExtraRow {
                     record: name(*offset),
                 });
@@ -234,12 +271,10 @@ fn is_behind(log: &Log, tables: &Tables) -> bool {
 }
 
 /// Only minutes whose messages cannot have ended before the log begins.
-fn sums(log: &Log, tables: &Tables, report: &mut Report) {
+fn sums(log: &Log, found: &BTreeMap<Cell, i64>, report: &mut Report) {
     let minute = |at: Timestamp| at.millis().div_euclid(60_000) * 60;
-    let from = match log.outcomes_since {
-        Timestamp(0) => 0,
-        since => minute(since) + 60,
-    };
+    let since = log.judged_since.values().max();
+    let from = since.map_or(0, |since| minute(*since) + 60);
     let mut wanted: BTreeMap<Cell, i64> = BTreeMap::new();
     for (app, delta, end) in &log.deltas {
         let cell = (
@@ -251,11 +286,10 @@ fn sums(log: &Log, tables: &Tables, report: &mut Report) {
         );
         *wanted.entry(cell).or_default() += delta;
     }
-    let cells: std::collections::BTreeSet<&Cell> =
-        wanted.keys().chain(tables.sums.keys()).collect();
+    let cells: std::collections::BTreeSet<&Cell> = wanted.keys().chain(found.keys()).collect();
     for cell in cells.into_iter().filter(|cell| cell.0 >= from) {
         let of = |sums: &BTreeMap<Cell, i64>| sums.get(cell).copied().unwrap_or(0);
-        let (in_log, in_clickhouse) = (of(&wanted), of(&tables.sums));
+        let (in_log, in_clickhouse) = (of(&wanted), of(found));
         report.sums += 1;
         if in_log != in_clickhouse {
             let (at, app, template, lane, outcome) = cell.clone();

@@ -63,6 +63,8 @@ pub(super) struct End {
     pub(super) request: Position,
     pub(super) accepted_at: Timestamp,
     pub(super) lane: String,
+    /// Empty when the request named none that can be read.
+    #[serde(default)]
     pub(super) template: String,
 }
 
@@ -84,13 +86,20 @@ pub(super) struct Claim {
     pub(super) lane: String,
 }
 
+/// What was said of a call; an answer may come after it was taken for unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CallResult {
+    pub(super) taken: bool,
+    pub(super) unknown: bool,
+}
+
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// Offsets read in each partition: first and last.
     pub(super) read: HashMap<Place, (i64, i64)>,
-    /// From here on every outcome is in the log.
-    pub(super) outcomes_since: Timestamp,
+    /// Since when every outcome of a partition can be judged; absent when all can.
+    pub(super) judged_since: HashMap<i32, Timestamp>,
     writers: HashMap<(Place, String), u64>,
     pub(super) requests: HashMap<Position, Request>,
     /// Positions with a dead letter.
@@ -100,14 +109,14 @@ pub(super) struct Log {
     /// Message, app, sign and end of each row that ClickHouse must sum up.
     pub(super) deltas: Vec<(String, i64, End)>,
     pub(super) claims: HashMap<(MessageId, u16), Claim>,
-    /// Result of each call, by call id: accepted, rejected, unknown, not_called.
-    pub(super) results: HashMap<u64, String>,
-    /// Rows that each record must have.
-    pub(super) rows: HashMap<Place, BTreeMap<i64, u32>>,
+    /// Result of each call, by call id.
+    pub(super) results: HashMap<u64, CallResult>,
+    /// Rows that each record must have, and its broker time.
+    pub(super) rows: HashMap<Place, BTreeMap<i64, (u32, Timestamp)>>,
     /// Records by writers that had been succeeded.
     pub(super) stale: u64,
     /// Records before the first `opened` that is still in the log: whether they count cannot be told.
-    pub(super) unjudged: u64,
+    pub(super) unjudged: HashMap<Place, HashSet<i64>>,
     /// Records of roles that cannot be read.
     pub(super) unreadable: Vec<Position>,
     pub(super) records: u64,
@@ -123,7 +132,7 @@ impl Log {
         self.records += 1;
         let place = (record.topic, record.partition);
         if record.topic == Topic::Outcomes && record.offset > 0 && !self.read.contains_key(&place) {
-            self.outcomes_since = self.outcomes_since.max(record.at);
+            self.judged_since.insert(record.partition, record.at);
         }
         let span = self
             .read
@@ -151,12 +160,7 @@ impl Log {
             _ => None,
         };
         match understood {
-            Some(rows) => drop(
-                self.rows
-                    .entry(place)
-                    .or_default()
-                    .insert(record.offset, rows),
-            ),
+            Some(rows) => self.wants_rows(record, rows),
             None => self.unreadable.push(record.position()),
         }
     }
@@ -179,7 +183,13 @@ impl Log {
                 false
             }
             None if self.read[&place].0 > 0 => {
-                self.unjudged += 1;
+                self.unjudged
+                    .entry(place)
+                    .or_default()
+                    .insert(record.offset);
+                if record.topic == Topic::Outcomes {
+                    self.judged_since.insert(record.partition, record.at);
+                }
                 false
             }
             None => {
@@ -211,9 +221,14 @@ impl Log {
         self.requests.insert(record.position(), request);
     }
 
-    fn letter(&mut self, record: &Record<'_>) {
+    fn wants_rows(&mut self, record: &Record<'_>, rows: u32) {
         let place = (record.topic, record.partition);
-        self.rows.entry(place).or_default().insert(record.offset, 1);
+        let of = self.rows.entry(place).or_default();
+        of.insert(record.offset, (rows, record.at));
+    }
+
+    fn letter(&mut self, record: &Record<'_>) {
+        self.wants_rows(record, 1);
         match read::<LetterFields>(record) {
             Some(letter) => self.buried.extend(letter.payload.source),
             None => self.unreadable.push(record.position()),
@@ -234,13 +249,11 @@ impl Log {
 
     fn result(&mut self, record: &Record<'_>) -> Option<u32> {
         let ResultFields { call_id, result } = read::<ResultFields>(record)?.payload;
-        let known = self
-            .results
-            .entry(call_id)
-            .or_insert_with(|| result.kind.clone());
-        // An answer that comes after all beats a guess.
-        if known == "unknown" && result.kind != "not_called" {
-            *known = result.kind;
+        let known = self.results.entry(call_id).or_default();
+        match result.kind.as_str() {
+            "accepted" => known.taken = true,
+            "unknown" => known.unknown = true,
+            _ => {}
         }
         Some(1)
     }

@@ -86,7 +86,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<Fault> {
             Terminal::Delivered => word.delivered,
             Terminal::Undelivered => word.undelivered && !word.delivered,
             Terminal::Failed | Terminal::Rejected | Terminal::Expired => word.taken == 0,
-            Terminal::Unknown => !word.delivered && !word.undelivered || open > 0,
+            Terminal::Unknown => !word.delivered && !word.undelivered,
         };
         if !right {
             faults.push(Fault::WrongOutcome(*id, *last));

@@ -111,13 +111,19 @@ impl Process {
     }
 
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// With further variables, this once.
+    pub(crate) fn restart_with(&mut self, more: &[(String, String)]) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&self.log)
             .unwrap();
-        let child = command(&self.arguments, &self.variables)
+        let variables = [&self.variables, more].concat();
+        let child = command(&self.arguments, &variables)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -146,7 +152,12 @@ impl Process {
         }
     }
 
-    fn ended(&mut self) -> Option<ExitStatus> {
+    /// It has ended by itself, and may be started again.
+    pub(crate) fn forget(&mut self) {
+        self.child = None;
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().unwrap().try_wait().unwrap()
     }
 

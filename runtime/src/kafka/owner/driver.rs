@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::{Floor, Metadata, Outbox, Role, Share, Spec, Write, dead_letter};
 use crate::{
     clock::SharedClock,
+    crash,
     kafka::{
         Error, Kafka, Record,
         fence::{Fence, Standing},
@@ -216,6 +217,7 @@ impl<R: Role> Driver<R> {
             });
             match (delivered.result, pending.write) {
                 (Ok(_), _) => {
+                    crash::acked(pending.kind());
                     let Some(held) = held else { continue };
                     if pending.opened
                         && let Phase::Opening { left } = &mut held.phase

@@ -42,6 +42,12 @@ pub(super) struct Pending {
     record: Arc<OwnedRecord>,
 }
 
+impl Pending {
+    pub(super) fn kind(&self) -> Option<&str> {
+        self.record.headers.kind.as_deref()
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) pending: Box<Pending>,
@@ -77,7 +83,7 @@ pub struct Outbox {
     /// For what people wait for: login codes, and what belongs to no lane.
     quick: BaseProducer<Context>,
     /// For the other lanes: gathers longer, since each request costs the broker the same whatever it holds. No rule
-    /// rests on the order of two records that one owner has not seen acknowledged.
+    /// rests on the order of two records of different lanes that one owner has not seen acknowledged.
     bulk: BaseProducer<Context>,
     queue: VecDeque<Box<Pending>>,
     unacknowledged: usize,

@@ -1,7 +1,7 @@
 use jixinda_schemas::Topic;
 
 use super::*;
-use crate::commands::verify::log::{Claim, End, Request};
+use crate::commands::verify::log::{CallResult, Claim, End, Request};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -24,6 +24,13 @@ fn end(n: i64, outcome: &str) -> End {
         accepted_at: NOW,
         lane: "notice".to_owned(),
         template: "order".to_owned(),
+    }
+}
+
+fn said(result: &str) -> CallResult {
+    CallResult {
+        taken: result == "accepted",
+        unknown: result == "unknown",
     }
 }
 
@@ -56,16 +63,14 @@ fn good() -> (Log, Tables) {
             lane: "notice".to_owned(),
         };
         log.claims.insert((id(n), 1), claim);
-        log.results.insert(n as u64, "accepted".to_owned());
-        for rows in [&mut log.rows, &mut tables.rows] {
-            rows.entry((Topic::Outcomes, 0))
-                .or_default()
-                .insert(n + 1, 1);
-        }
+        log.results.insert(n as u64, said("accepted"));
+        let place = (Topic::Outcomes, 0);
+        log.rows.entry(place).or_default().insert(n + 1, (1, NOW));
+        tables.rows.entry(place).or_default().insert(n + 1, 1);
     }
     log.read.insert((Topic::RequestsNotice, 0), (0, 2));
     log.read.insert((Topic::Outcomes, 0), (0, 3));
-    tables.sums.insert(cell("delivered"), 3);
+    tables.sums = Some([(cell("delivered"), 3)].into());
     (log, tables)
 }
 
@@ -100,10 +105,13 @@ fn a_message_without_an_outcome_is_unresolved_while_young_and_lost_later_or_when
     let forget = |log: &mut Log, tables: &mut Tables| {
         log.outcomes.pop();
         log.deltas.pop();
-        for rows in [&mut log.rows, &mut tables.rows] {
-            rows.get_mut(&(Topic::Outcomes, 0)).unwrap().remove(&3);
-        }
-        tables.sums.insert(cell("delivered"), 2);
+        log.rows.get_mut(&(Topic::Outcomes, 0)).unwrap().remove(&3);
+        tables
+            .rows
+            .get_mut(&(Topic::Outcomes, 0))
+            .unwrap()
+            .remove(&3);
+        tables.sums = Some([(cell("delivered"), 2)].into());
     };
     let lost = [Fault::Lost {
         message: Some(id(2)),
@@ -177,8 +185,8 @@ fn a_second_call_that_may_have_been_taken_is_found_unless_the_lane_allows_it() {
             };
             log.claims.insert((id(0), 1), claim(0));
             log.claims.insert((id(0), 2), claim(77));
-            log.results.insert(0, first.to_owned());
-            log.results.insert(77, "accepted".to_owned());
+            log.results.insert(0, said(first));
+            log.results.insert(77, said("accepted"));
         })
     };
     let twice = [Fault::SentTwice {
@@ -190,6 +198,82 @@ fn a_second_call_that_may_have_been_taken_is_found_unless_the_lane_allows_it() {
     assert_eq!(again("otp", "accepted"), twice);
     assert_eq!(again("otp", "unknown"), []);
     assert_eq!(again("marketing", "rejected"), []);
+    // An answer that came after the call was taken for unknown.
+    let late = faults(false, |log, _| {
+        for (n, call) in [(1, 0), (2, 77)] {
+            let claim = Claim {
+                call_id: Some(call),
+                lane: "otp".to_owned(),
+            };
+            log.claims.insert((id(0), n), claim);
+            log.results.insert(call, said("accepted"));
+        }
+        log.results.get_mut(&0).unwrap().unknown = true;
+    });
+    assert_eq!(late, []);
+}
+
+#[test]
+fn what_retention_has_cut_is_not_held_against_anyone() {
+    let cut = |log: &mut Log, tables: &mut Tables| {
+        let place = (Topic::Outcomes, 0);
+        // The first outcome's writer had opened the partition before the log begins.
+        log.read.insert(place, (1, 3));
+        log.rows.get_mut(&place).unwrap().remove(&1);
+        log.unjudged.entry(place).or_default().insert(1);
+        log.outcomes.remove(0);
+        log.deltas.remove(0);
+        log.judged_since.insert(0, NOW);
+        // One request more, whose outcome is gone altogether.
+        let request = Request {
+            id: Some(id(20)),
+            at: NOW.plus_millis(-5_000),
+            moved_from: None,
+        };
+        log.requests.insert(at(Topic::RequestsNotice, 20), request);
+        tables.sums = Some(BTreeMap::new());
+    };
+    assert_eq!(faults(true, cut), []);
+    // An outcome of what was written after the requests had been read.
+    let newer = |log: &mut Log, tables: &mut Tables| {
+        log.outcomes.push((id(50), end(50, "rejected")));
+        tables.sums = None;
+    };
+    assert_eq!(faults(false, newer), []);
+}
+
+#[test]
+fn rows_that_have_been_to_come_for_long_are_missing() {
+    let stopped = |log: &mut Log, tables: &mut Tables| {
+        let place = (Topic::Outcomes, 0);
+        tables.rows.remove(&place);
+        tables.sums = None;
+        let long_ago = NOW.plus_millis(-BEHIND_MS);
+        for (_, at) in log.rows.get_mut(&place).unwrap().values_mut() {
+            *at = long_ago;
+        }
+    };
+    assert_eq!(faults(false, stopped).len(), 3);
+}
+
+#[test]
+fn an_id_that_is_used_again_after_its_window_is_another_message() {
+    let again = |age: i64| {
+        faults(true, |log, _| {
+            let request = Request {
+                id: Some(id(0)),
+                at: NOW.plus_millis(age),
+                moved_from: None,
+            };
+            log.requests.insert(at(Topic::RequestsNotice, 30), request);
+        })
+    };
+    assert_eq!(again(1_000), []);
+    let lost = Fault::Lost {
+        message: Some(id(0)),
+        request: record(Topic::RequestsNotice, 30),
+    };
+    assert_eq!(again(Lane::Notice.id_window_ms() + 1), [lost]);
 }
 
 #[test]
@@ -219,7 +303,7 @@ fn a_gap_a_duplicate_row_and_a_wrong_sum_are_found() {
     };
     assert_eq!(faults(false, uncounted), [extra]);
     let sum = |_: &mut Log, tables: &mut Tables| {
-        tables.sums.insert(cell("delivered"), 4);
+        tables.sums = Some([(cell("delivered"), 4)].into());
     };
     let found = faults(false, sum);
     assert!(
