@@ -153,17 +153,8 @@ fn entry(record: &Record<'_>, lane: Lane, app: AppId, envelope: Envelope<Request
 
 /// A moved record keeps the identity of its first place.
 fn by_position(record: &Record<'_>) -> MessageId {
-    let first = record.headers.rehomed_from.as_deref().and_then(|text| {
-        let mut parts = text.rsplitn(3, '/');
-        let offset = parts.next()?.parse().ok()?;
-        let partition = parts.next()?.parse().ok()?;
-        let topic = parts.next()?.parse().ok()?;
-        Some(jixinda_schemas::Position {
-            topic,
-            partition,
-            offset,
-        })
-    });
+    let first = record.headers.rehomed_from.as_deref();
+    let first = first.and_then(|text| text.parse().ok());
     MessageId::from_position(&first.unwrap_or_else(|| record.position()))
 }
 

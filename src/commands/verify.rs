@@ -15,7 +15,6 @@ use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jixinda_runtime::{
     clock::{Clock as _, SystemClock},
-    http,
     kafka::follow::{self, Event, From},
     lifecycle::Lifecycle,
 };
@@ -160,22 +159,19 @@ async fn ask(
     sql: &str,
     mut take: impl FnMut(&[&str]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let clickhouse = &config.analytics;
-    let what = || format!("ClickHouse does not answer at {}", clickhouse.url);
-    let mut answer = http::client(QUERY_LIMIT)?
-        .post(&clickhouse.url)
-        .header("X-ClickHouse-Database", &clickhouse.database)
-        .header("X-ClickHouse-User", &clickhouse.user)
-        .header("X-ClickHouse-Key", clickhouse.password.expose())
-        .body(format!("{sql} FORMAT TSV"))
-        .send()
-        .await
-        .with_context(what)?;
-    if !answer.status().is_success() {
-        bail!("ClickHouse refused: {}", answer.text().await?.trim());
-    }
+    let what = || format!("ClickHouse does not answer at {}", config.analytics.url);
+    let mut answer = config
+        .analytics
+        .client()
+        .query_raw(sql)
+        .fetch_bytes("TSV")?;
     let mut rest = Vec::new();
-    while let Some(chunk) = answer.chunk().await.with_context(what)? {
+    let until = tokio::time::Instant::now() + QUERY_LIMIT;
+    while let Some(chunk) = tokio::time::timeout_at(until, answer.next())
+        .await
+        .with_context(what)?
+        .with_context(what)?
+    {
         rest.extend_from_slice(&chunk);
         let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else {
             continue;

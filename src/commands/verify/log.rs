@@ -200,7 +200,8 @@ impl Log {
     }
 
     fn request(&mut self, record: &Record<'_>) {
-        let moved_from = record.headers.rehomed_from.as_deref().and_then(position);
+        let moved_from = record.headers.rehomed_from.as_deref();
+        let moved_from = moved_from.and_then(|text| text.parse::<Position>().ok());
         let first = moved_from.unwrap_or_else(|| record.position());
         let id = read::<RequestFields>(record).and_then(|e| {
             let app = e.app_id?;
@@ -273,17 +274,4 @@ impl Log {
         self.deltas.push((app, 1, e.payload.current));
         Some(2)
     }
-}
-
-/// `topic/partition/offset`
-fn position(text: &str) -> Option<Position> {
-    let mut parts = text.rsplitn(3, '/');
-    let offset = parts.next()?.parse().ok()?;
-    let partition = parts.next()?.parse().ok()?;
-    let topic = parts.next()?.parse().ok()?;
-    Some(Position {
-        topic,
-        partition,
-        offset,
-    })
 }

@@ -10,23 +10,10 @@ use super::Platform;
 impl Platform {
     /// Rows of a `SELECT`, as objects.
     pub(crate) async fn clickhouse(&self, sql: &str) -> Result<Vec<Value>, String> {
-        let sent = self
-            .http
-            .post(format!(
-                "{}/?database={}",
-                self.clickhouse_url, self.database
-            ))
-            .header("X-ClickHouse-User", "reader")
-            .header("X-ClickHouse-Key", &self.stack.read_password)
-            .body(format!("{sql} FORMAT JSONEachRow"))
-            .send()
-            .await
-            .map_err(|e| format!("{e:?}"))?;
-        let good = sent.status().is_success();
-        let text = sent.text().await.map_err(|e| format!("{e:?}"))?;
-        if !good {
-            return Err(text);
-        }
+        let reader = ("reader", self.stack.read_password.as_str());
+        let text = self
+            .ask(reader, format!("{sql} FORMAT JSONEachRow"))
+            .await?;
         text.lines()
             .map(|line| serde_json::from_str(line).map_err(|e| format!("{e}: {line}")))
             .collect()
@@ -34,20 +21,23 @@ impl Platform {
 
     /// Changes tables behind the platform's back.
     pub(crate) async fn write(&self, sql: &str) {
-        let sent = self
-            .http
-            .post(format!(
-                "{}/?database={}",
-                self.clickhouse_url, self.database
-            ))
-            .header("X-ClickHouse-User", "ingest")
-            .header("X-ClickHouse-Key", &self.stack.write_password)
-            .body(sql.to_owned())
+        let writer = ("ingest", self.stack.write_password.as_str());
+        let answer = self.ask(writer, sql.to_owned()).await;
+        answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    async fn ask(&self, (user, password): (&str, &str), sql: String) -> Result<String, String> {
+        let url = format!("{}/?database={}", self.clickhouse_url, self.database);
+        let request = self.http.post(url).body(sql);
+        let sent = request
+            .header("X-ClickHouse-User", user)
+            .header("X-ClickHouse-Key", password)
             .send()
             .await
-            .unwrap();
+            .map_err(|e| format!("{e:?}"))?;
         let good = sent.status().is_success();
-        assert!(good, "{sql}: {}", sent.text().await.unwrap());
+        let text = sent.text().await.map_err(|e| format!("{e:?}"))?;
+        if good { Ok(text) } else { Err(text) }
     }
 
     /// Everything that the lab has noted.

@@ -276,9 +276,9 @@ impl<R: Role> Driver<R> {
 
     fn act(&mut self) {
         self.role.tick(self.share, &mut self.out);
-        let later: Vec<i32> = self.held.range(self.first..).map(|(n, _)| *n).collect();
-        let earlier = self.held.range(..self.first).map(|(n, _)| *n);
-        let turn: Vec<i32> = later.into_iter().chain(earlier).collect();
+        let mut turn: Vec<i32> = self.held.keys().copied().collect();
+        let first = turn.partition_point(|number| *number < self.first);
+        turn.rotate_left(first);
         self.first = turn.get(1).copied().unwrap_or(0);
         for number in &turn {
             let Some(held) = self.held.get_mut(number) else {
