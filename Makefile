@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run reset up down status build fmt lint doc test bench
+.PHONY: help run reset up down status build fmt lint doc test chaos bench
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ test: ## Set up, then pass every test, on a Kafka and ClickHouse engine of this 
 	$(MAKE) lint
 	deploy/local/test-stack.sh run -- cargo test --workspace
 	deploy/demo/check.sh
+
+chaos: ## Kill everything under load, for long: SEED= KILLS=500 RATE=550 STOP=30; prints the judge's table
+	@deploy/chaos/run.sh
 
 bench: ## Measure accept and end to end on a stack of its own, release build; SECONDS=60 for other lengths
 	@deploy/bench/run.sh accept $(if $(SECONDS),--seconds $(SECONDS))

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod bench;
+pub mod redrive;
 
 use std::path::PathBuf;
 
@@ -63,6 +64,14 @@ pub enum Command {
     Query(Query),
     /// Compare the log with itself and with ClickHouse: lost, doubled, missing; exit code 1 if anything is.
     Verify(Verify),
+    /// Records and receipts that could not be handled: list, show, write again, discard.
+    #[command(subcommand)]
+    DeadLetters(redrive::DeadLettersCommand),
+    /// Messages that came to nothing: list, show, send again, discard.
+    #[command(subcommand)]
+    Failed(redrive::FailedCommand),
+    /// Show the codes of a kind of vendor: what follows each, and whose fault it is.
+    Codes(Codes),
     /// The vendor lab: fake vendors with scripted faults.
     #[command(subcommand)]
     Lab(LabCommand),
@@ -140,12 +149,40 @@ pub struct Demo {
     /// End after the report; exit code 1 if anything is not as it should be.
     #[arg(long)]
     pub once: bool,
-    /// Messages a second.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(20..=1000))]
-    pub rate: u32,
+    /// What goes wrong meanwhile.
+    #[arg(
+        long,
+        default_value = "lab/scenarios/broken-channel.toml",
+        value_name = "FILE"
+    )]
+    pub scenario: PathBuf,
+    /// Messages a second [default: the scenario's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    pub rate: Option<u32>,
     /// Where jixinda.toml, lab.toml and directory.toml are.
     #[arg(long, default_value = "deploy/demo", value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Play {
+    /// Such as lab/scenarios/balance-runs-out.toml.
+    pub scenario: PathBuf,
+    /// Messages a second [default: the scenario's].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..=1000))]
+    pub rate: Option<u32>,
+    /// Where jixinda.toml and lab.toml are.
+    #[arg(long, default_value = "deploy/demo", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Codes {
+    /// Kind of vendor, such as aliyun.
+    pub vendor: String,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +209,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
+    /// Play a scenario against the demo's platform and lab that are up; exit code 1 if a limit of it is broken.
+    Run(Play),
     /// Serve until SIGTERM, with the settings of --config.
     Serve {
         /// Stop when standard input closes too: the parent is gone.

@@ -1,14 +1,19 @@
 //! One file for each command. Only these print to standard output; logs go to standard error.
 
 mod bench;
+mod codes;
 mod config;
+mod dead_letters;
 mod demo;
 mod directory;
 mod engine;
+mod failed;
 mod key;
 mod lab;
 mod query;
+mod redrive;
 mod run;
+mod show;
 mod topics;
 mod verify;
 
@@ -78,8 +83,13 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Key(command) => key::key(&command),
         Command::Topics(command) => topics::topics(&load(file)?, &command).await,
         Command::Directory(command) => directory::directory(&load(file)?, command).await,
+        Command::Codes(options) => codes::codes(&options),
         Command::Query(options) => query::query(&load(file)?, options).await,
         Command::Verify(options) => Box::pin(verify::verify(&load(file)?, &options)).await,
+        Command::DeadLetters(command) => {
+            Box::pin(dead_letters::dead_letters(&load(file)?, command)).await
+        }
+        Command::Failed(command) => Box::pin(failed::failed(&load(file)?, command)).await,
         Command::Lab(command) => lab::lab(file, &command).await,
         Command::Bench(command) => Box::pin(bench::bench(file, command)).await,
     }

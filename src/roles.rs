@@ -68,12 +68,7 @@ impl Role {
     pub fn topics(self) -> Vec<Topic> {
         let own: &[Topic] = match self {
             Self::Ingest => &REQUESTS,
-            Self::Router => &[
-                Topic::Receipts,
-                Topic::Health,
-                Topic::State,
-                Topic::DeadLetters,
-            ],
+            Self::Router => &[Topic::Receipts, Topic::Health, Topic::DeadLetters],
             Self::Senders => &[Topic::ReceiptsRaw, Topic::DeadLetters, Topic::Inbound],
             Self::Analytics => &[],
         };

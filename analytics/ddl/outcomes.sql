@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS outcomes
     template          LowCardinality(String),
     signature         LowCardinality(String),
     campaign          String CODEC(ZSTD(1)),
+    redrive_of        Nullable(UUID),
     carrier           LowCardinality(String),
     region            LowCardinality(String),
     phone_hash        String CODEC(ZSTD(1)),

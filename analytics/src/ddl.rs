@@ -12,13 +12,15 @@ use crate::{Config, Error};
 /// Version of the tables that this release writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-const TABLES: [&str; 6] = [
+/// Tables, then the columns that later releases added to them.
+const STATEMENTS: [&str; 7] = [
     include_str!("../ddl/meta.sql"),
     include_str!("../ddl/routings.sql"),
     include_str!("../ddl/attempts.sql"),
     include_str!("../ddl/receipts.sql"),
     include_str!("../ddl/outcomes.sql"),
     include_str!("../ddl/dead_letters.sql"),
+    include_str!("../ddl/outcomes_redrive_of.sql"),
 ];
 
 /// The effectively-once rests on it: a retry must find the token of the first try.
@@ -45,7 +47,7 @@ pub async fn apply(config: &Config, log_id: Uuid) -> Result<Server, Error> {
         .bind(Identifier(&config.database));
     limited("creating the database", create.execute()).await?;
     let client = config.client();
-    for sql in TABLES {
+    for sql in STATEMENTS {
         let sql = sql
             .replace("{{zone}}", &config.zone)
             .replace("{{retention_days}}", &config.retention_days.to_string());

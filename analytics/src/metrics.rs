@@ -11,6 +11,8 @@ pub const ROWS_TOTAL: &str = "jixinda_analytics_rows_total";
 pub const REPAIRED_TOTAL: &str = "jixinda_analytics_repaired_rows_total";
 /// Inserts that failed and were sent again, by table.
 pub const INSERT_ERRORS_TOTAL: &str = "jixinda_analytics_insert_errors_total";
+/// Parts that could not be read and were detached, by table.
+pub const PARTS_SET_ASIDE_TOTAL: &str = "jixinda_analytics_parts_set_aside_total";
 /// Time of an acknowledged insert, by table.
 pub const INSERT_SECONDS: &str = "jixinda_analytics_insert_seconds";
 /// Records that gave no row, by topic and reason.
@@ -30,6 +32,10 @@ pub fn describe() {
     describe_counter!(
         REPAIRED_TOTAL,
         "rows that a repair found missing and inserted, by table"
+    );
+    describe_counter!(
+        PARTS_SET_ASIDE_TOTAL,
+        "parts that could not be read and were detached, by table"
     );
     describe_counter!(
         INSERT_ERRORS_TOTAL,
@@ -57,6 +63,10 @@ pub(crate) fn inserted(table: &'static str, rows: usize, took: Duration) {
 
 pub(crate) fn repaired(table: &'static str, rows: usize) {
     counter!(REPAIRED_TOTAL, "table" => table).increment(rows as u64);
+}
+
+pub(crate) fn part_set_aside(table: &'static str) {
+    counter!(PARTS_SET_ASIDE_TOTAL, "table" => table).increment(1);
 }
 
 pub(crate) fn insert_error(table: &'static str) {

@@ -5,6 +5,7 @@
 //! only then passed. While ClickHouse is down batches wait, reading pauses, and the log keeps the rest.
 
 mod allowance;
+mod broken;
 mod insert;
 mod judge;
 mod lane;
@@ -66,7 +67,7 @@ type Key = (Topic, i32);
 
 struct Sink {
     parts: Parts,
-    member: Member,
+    member: Arc<Member>,
     lanes: BTreeMap<Key, Lane>,
     /// A rebalance is under way: what is kept comes next.
     revoked: bool,
@@ -82,7 +83,12 @@ struct Sink {
 
 /// Runs on the calling thread until the stop.
 pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
-    let member = Member::join_in_bulk(&parts.kafka, ROLE, &TOPICS, |committed| committed.offset)?;
+    let member = Arc::new(Member::join_in_bulk(
+        &parts.kafka,
+        ROLE,
+        &TOPICS,
+        |committed| committed.offset,
+    )?);
     // At most one insert is under way for each lane.
     let (delivered, deliveries) =
         mpsc::channel(TOPICS.len() * usize::try_from(parts.kafka.config().partitions).unwrap_or(1));
@@ -109,7 +115,10 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
         allowance,
     };
     while !handle.is_stopping() {
-        sink.turn(handle)?;
+        match sink.turn(handle) {
+            Err(Error::Kafka(jixinda_runtime::kafka::Error::Fenced(_))) => sink.rejoin()?,
+            turned => turned?,
+        }
     }
     sink.drain();
     quit.send_replace(true);
@@ -117,11 +126,18 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
 }
 
 impl Sink {
+    /// Whatever was held is dropped by the new member's first changes.
+    fn rejoin(&mut self) -> Result<(), Error> {
+        let new = Arc::new(self.member.rejoin()?);
+        Ok(std::mem::replace(&mut self.member, new).retire()?)
+    }
+
     fn turn(&mut self, handle: &Handle) -> Result<(), Error> {
         let now = self.parts.clock.uptime();
-        let message = self.member.poll(POLL)?;
+        let member = Arc::clone(&self.member);
+        let message = member.poll(POLL)?;
         // They may have happened in the poll, and then come before the message.
-        let changes = self.member.changes();
+        let changes = member.changes();
         if !changes.is_empty() {
             let place = message
                 .and_then(|m| Record::read(&self.parts.kafka, &m).map(|r| (r.topic, r.partition)));
@@ -240,6 +256,12 @@ impl Sink {
 
     /// Closes what is due, commits, and sends what the commit announces.
     fn advance(&mut self, now: Duration, all: bool) {
+        // Between a revoke and the next assignment nothing is held, yet the broker takes a commit of any partition from
+        // a member of the group: it would announce, under the next owner's eyes or behind its back, what that owner
+        // inserts as well.
+        if self.revoked {
+            return;
+        }
         self.close(now, all);
         let wanted = self.lanes.values().any(Lane::wants_commit);
         if wanted || all || now.saturating_sub(self.committed) >= COMMIT_PAUSE {
@@ -357,6 +379,9 @@ impl Sink {
 
     /// Sends what is held and waits a while; what does not get through stays announced.
     fn drain(&mut self) {
+        if self.revoked {
+            self.drop_but(&[]);
+        }
         let start = self.parts.clock.uptime();
         loop {
             let now = self.parts.clock.uptime();

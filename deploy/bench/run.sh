@@ -3,11 +3,16 @@
 # on free loopback ports, in .local/bench, which is wiped first. Everything is stopped at the end.
 #   run.sh accept [OPTION...]   ingest and broker only, with 64 and then 256 connections
 #   run.sh e2e [OPTION...]      all roles, lab and load
+#   run.sh read-back [OPTION...]   e2e as it is, and with senders that do not read their claims back, twice each in turn
+#   run.sh takeover [MESSAGES]  kill -9 of a router with so many open messages (200000), until another acts for them
 # Options go to `jixinda bench`: see `jixinda bench accept --help`.
 #   JIXINDA_BENCH_PROGRAM   the program           (a release build of this clone)
 #   JIXINDA_DATA            where the data go, in bench/   (<clone>/.local)
 #   PARTITIONS              of each message topic; more let more processes share the work, and cost more   (6)
 #   WARM_UP                 seconds of load beforehand, not counted: a fresh JVM costs several times as much   (20)
+#   MAX_NUMBERS             messages that a vendor call may carry (1)
+#   LATENCY                 of the vendor's answer   (5ms)
+#   IN_FLIGHT               messages in calls open at once, of each of the three channels   (500)
 #   KEEP=1                  keep data and logs of a good run, for a look at them
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +21,25 @@ root=$(cd "$here/../.." && pwd)
 source "$root/deploy/local/lib.sh"
 
 mode=${1-}
-[[ $mode == accept || $mode == e2e ]] || die "usage: run.sh accept|e2e [OPTION...]"
+case $mode in
+  accept | e2e | takeover) ;;
+  read-back)
+    shift
+    cd "$root"
+    nice cargo build --release --package jixinda --bin jixinda --features bench-without-read-back
+    release=${CARGO_TARGET_DIR:-$root/target}/release
+    cp "$release/jixinda" "$release/jixinda-without-read-back"
+    nice cargo build --release --package jixinda --bin jixinda
+    for _ in 1 2; do
+      for program in jixinda jixinda-without-read-back; do
+        note "with $program"
+        JIXINDA_BENCH_PROGRAM=$release/$program "$here/run.sh" e2e "$@" || note "not good, see above"
+      done
+    done
+    exit
+    ;;
+  *) die "usage: run.sh accept|e2e|read-back|takeover [OPTION...]" ;;
+esac
 shift
 data=$(realpath -m -- "${JIXINDA_DATA:-$root/.local}")/bench
 ready_limit=60
@@ -156,7 +179,8 @@ vendor = "aliyun"
 name = "Lab $c"
 prefixes = ["+86"]
 rate_per_second = 5000
-max_in_flight = 500
+max_in_flight = ${IN_FLIGHT:-500}
+settings = { max_numbers = "${MAX_NUMBERS:-1}" }
 prices = [{ prefix = "+86", micros = 45000 }]
 endpoint = "http://127.0.0.1:$lab"
 secrets = { access_key_id = "lab-$c", access_key_secret = { env = "JIXINDA_BENCH_SECRET" } }
@@ -183,7 +207,7 @@ END
   for c in a b c; do echo "aliyun-$c = { code = \"$code\", approved = true, form = { kind = \"named\" } }"; done
 }
 
-# Answers after 5 ms, receipts after 1 s, nothing goes wrong, no limit.
+# Answers after 5 ms unless told otherwise, receipts after 1 s (none where messages are to stay open), nothing goes wrong, no limit.
 lab_settings() {
   local c
   echo "listen = \"127.0.0.1:$lab\""
@@ -201,10 +225,29 @@ SMS_1 = { variables = ["code", "minutes"] }
 SMS_2 = { variables = ["name", "order", "day"] }
 SMS_3 = { variables = ["name", "discount"] }
 [accounts.behaviour]
-latency = { mean = "5ms" }
+latency = { mean = "${LATENCY:-5ms}" }
 receipt_delay = { mean = "1s" }
+receipt_loss = $([[ $mode == takeover ]] && echo 1.0 || echo 0.0)
 magic_numbers = false
 END
+  done
+}
+
+# resident PID: KiB.
+resident() { awk '/^VmRSS:/ { print $2 }' "/proc/$1/status"; }
+
+# metric PORT NAME: over all labels; nothing while there is none.
+metric() {
+  curl -fsS --max-time 10 "http://127.0.0.1:$1/metrics" |
+    awk -v name="$2" '$1 == name || index($1, name "{") == 1 { s += $2; n = 1 } END { if (n) printf "%d\n", s }'
+}
+
+# wait_for PORT NAME LEAST: until a metric has come so far, at most ten minutes.
+wait_for() {
+  local began=$SECONDS value
+  until value=$(metric "$1" "$2") && ((${value:-0} >= $3)); do
+    ((SECONDS - began < 600)) || die "$2 stays at ${value:-nothing}, not $3"
+    sleep 0.5
   done
 }
 
@@ -227,7 +270,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 for name in JIXINDA_KAFKA_PORT JIXINDA_KAFKA_CONTROLLER_PORT ingest receipts reads engine lab \
-  admin_ingest admin_router admin_senders admin_analytics; do
+  admin_ingest admin_router admin_successor admin_senders admin_analytics; do
   free_port "$name"
 done
 export JIXINDA_KAFKA_PORT JIXINDA_KAFKA_CONTROLLER_PORT
@@ -282,5 +325,29 @@ case $mode in
     bench+=(--lab "127.0.0.1:$lab" --journal "$data/journal.jsonl")
     warm_up --rate 1000
     "${bench[@]}" "${watched[@]}" "$@"
+    ;;
+  takeover)
+    messages=${1:-200000} rate=2500
+    start lab "$program" --config "$data/lab.toml" lab serve
+    ready lab "http://127.0.0.1:$lab/lab/stats"
+    for name in router senders ingest; do role "$name"; done
+    for name in router senders ingest; do role_ready "$name"; done
+    pid=${pids[1]}
+    before=$(resident "$pid")
+    "${bench[@]::2}" accept "${bench[@]:3}" --rate "$rate" --seconds $(((messages + rate - 1) / rate)) >&2
+    # Each message, and some blocks of ids.
+    wait_for "$admin_router" jixinda_router_parked_works "$messages"
+    open=$(metric "$admin_router" jixinda_router_open_messages)
+    after=$(resident "$pid")
+    echo "open messages: $open, all kept in state ($(du -sm "$data"/kafka/log/*state-* | awk '{ s += $1 } END { print s }') MiB on disk)"
+    echo "router: $((before / 1024)) MiB before, $((after / 1024)) MiB with them: $(((after - before) * 1024 / open)) bytes each, with its id"
+    kill -KILL "$pid"
+    killed=$(date +%s%N)
+    start successor env JIXINDA__ADMIN__LISTEN="127.0.0.1:$admin_successor" JIXINDA__KAFKA__INSTANCE=successor \
+      JIXINDA__TELEMETRY__FILTER=info "$program" router
+    role_ready successor
+    ms=$((($(date +%s%N) - killed) / 1000000))
+    wait_for "$admin_successor" jixinda_router_open_messages "$open"
+    echo "acting again $ms ms after the kill, of which the session timeout is 10000 ms"
     ;;
 esac

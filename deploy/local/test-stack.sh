@@ -34,6 +34,15 @@ free_port() {
 
 kafka() { JIXINDA_DATA=$data "$here/kafka.sh" "$@"; }
 
+# Brokers that tests started for themselves and did not live to stop.
+# shellcheck disable=SC2329 # called by the trap as well
+stop_others() {
+  local pid
+  for pid in "$data"/*/kafka/pid; do
+    [[ ! -e $pid ]] || JIXINDA_DATA=${pid%/kafka/pid} "$here/kafka.sh" stop
+  done
+}
+
 # shellcheck disable=SC2317,SC2329 # called by the trap
 group_ends() {
   for _ in {1..100}; do
@@ -54,6 +63,7 @@ stop_all() {
     group_ends "$group" || kill -KILL -- "-$group" 2>/dev/null || true
   done
   kafka stop >&2 || note "the broker of $data did not stop"
+  stop_others >&2 || note "a broker of a test did not stop"
   exit "$code"
 }
 
@@ -68,6 +78,7 @@ program=${CARGO_TARGET_DIR:-$root/target}/debug/jixinda
 library=$("$here/libchdb.sh" fetch) || die "the ClickHouse engine library cannot be had"
 
 kafka stop >/dev/null
+stop_others >/dev/null
 rm -rf "$data"
 mkdir -p "$data"
 

@@ -244,6 +244,7 @@ pub(crate) fn judge(
         idempotency_key,
         index,
         campaign,
+        redrive_of: None,
     };
     let context = validate::Context {
         directory: &caller.view.snapshot,

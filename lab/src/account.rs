@@ -7,12 +7,18 @@ use axum::http::Uri;
 use serde::{Deserialize, Serialize};
 
 use crate::behaviour::Behaviour;
+use crate::vendor::Vendor;
+use crate::vendors;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// The lab's own name of the account, used in the journal and the admin API.
     pub id: String,
+    /// Kind of vendor, as in the platform's directory.
+    #[serde(default = "aliyun")]
+    pub vendor: String,
+    /// What a request names the account by: access key, app key, account SID, user.
     pub access_key_id: String,
     /// All of them are accepted, so that a secret can be rotated.
     pub secrets: Vec<Secret>,
@@ -20,13 +26,17 @@ pub struct Account {
     pub sign_names: Vec<String>,
     #[serde(default)]
     pub templates: BTreeMap<String, Template>,
+    /// What the vendor knows of the account besides, by the vendor's kind: sender numbers, forms of signature. Those whose
+    /// names end in `_secret` are kept like `secrets`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
     /// Where receipts are pushed; without it none are. Plain `http` only.
     #[serde(default)]
     pub receipt_url: Option<String>,
-    /// Calls per clock second that are let through; the others get `Throttling.User`.
+    /// Calls per clock second that are let through; the others are throttled.
     #[serde(default)]
     pub rate_per_second: Option<u32>,
-    /// Value of `x-acs-retry-after` on a throttle. The fact sheet leaves the unit UNCONFIRMED.
+    /// What a throttle answers as the pause, where the vendor names one. Aliyun's unit is UNCONFIRMED.
     #[serde(default = "one")]
     pub throttle_retry_after: u64,
     #[serde(default)]
@@ -37,12 +47,16 @@ fn one() -> u64 {
     1
 }
 
+fn aliyun() -> String {
+    vendors::ALL[0].kind().to_owned()
+}
+
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Template {
     /// The variable names that `TemplateParam` has to hold.
     pub variables: Vec<String>,
-    /// The approved text with `${name}` places; with it, receipts carry a counted `sms_size`, else "1".
+    /// The approved text with `${name}` places; with it, receipts carry a counted number of parts, else one.
     pub body: Option<String>,
 }
 
@@ -68,7 +82,27 @@ impl fmt::Debug for Secret {
 }
 
 impl Account {
+    /// The protocol that it speaks.
+    pub(crate) fn speaks(&self) -> Result<&'static dyn Vendor, String> {
+        vendors::find(&self.vendor).ok_or_else(|| {
+            let kinds: Vec<&str> = vendors::ALL.iter().map(|vendor| vendor.kind()).collect();
+            let (wrong, kinds) = (&self.vendor, kinds.join(", "));
+            format!("`vendor`: the lab plays no `{wrong}`, only {kinds}")
+        })
+    }
+
+    /// Whether a setting is as secret as `secrets`: by the end of its name.
+    pub(crate) fn is_secret(setting: &str) -> bool {
+        setting.ends_with("_secret")
+    }
+
+    /// A setting of the vendor's kind.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
     pub(crate) fn check(&self) -> Result<(), String> {
+        let vendor = self.speaks()?;
         if self.id.is_empty() || self.id.contains('/') {
             return Err("`id` is empty or holds a `/`".into());
         }
@@ -77,6 +111,10 @@ impl Account {
         }
         if self.secrets.is_empty() || self.secrets.iter().any(|secret| secret.0.is_empty()) {
             return Err("`secrets` needs at least one, and none may be empty".into());
+        }
+        if self.receipt_url.is_some() && !vendor.pushes() {
+            let kind = vendor.kind();
+            return Err(format!("`receipt_url`: {kind} pushes no receipts"));
         }
         if let Some(url) = &self.receipt_url {
             let usable = url
@@ -87,17 +125,24 @@ impl Account {
             }
         }
         self.behaviour
-            .check()
+            .check(vendor)
             .map_err(|e| format!("behaviour: {e}"))
     }
 
     pub(crate) fn view(&self) -> AccountView<'_> {
         AccountView {
             id: &self.id,
+            vendor: &self.vendor,
             access_key_id: &self.access_key_id,
             secret_count: self.secrets.len(),
             sign_names: &self.sign_names,
             templates: &self.templates,
+            settings: self
+                .settings
+                .iter()
+                .filter(|(name, _)| !Self::is_secret(name))
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
             receipt_url: self.receipt_url.as_deref(),
             rate_per_second: self.rate_per_second,
             throttle_retry_after: self.throttle_retry_after,
@@ -110,10 +155,12 @@ impl Account {
 #[derive(Debug, Serialize)]
 pub(crate) struct AccountView<'a> {
     id: &'a str,
+    vendor: &'a str,
     access_key_id: &'a str,
     secret_count: usize,
     sign_names: &'a [String],
     templates: &'a BTreeMap<String, Template>,
+    settings: BTreeMap<&'a str, &'a str>,
     receipt_url: Option<&'a str>,
     rate_per_second: Option<u32>,
     throttle_retry_after: u64,

@@ -20,8 +20,10 @@ use crate::account::{Account, AccountPatch};
 use crate::clock;
 use crate::hub::Hub;
 use crate::live::Live;
+use crate::receipts;
 use crate::socket::Peer;
 use crate::stats::SECONDS_KEPT;
+use crate::vendor::Mo;
 
 /// How long a flush waits for the receiver.
 const FLUSH_WAIT: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
     Router::new()
         .route("/accounts", get(accounts))
         .route("/accounts/{id}", get(account).put(put).patch(patch))
+        .route("/accounts/{id}/inbound", post(inbound))
         .route("/stats", get(stats))
         .route("/receipts/flush", post(flush))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such lab endpoint") })
@@ -118,6 +121,47 @@ fn settle(hub: &Arc<Hub>, account: Account) -> Response {
             .map_or_else(|| unknown(&id), |live| view(&live)),
         Err(problem) => refuse(StatusCode::BAD_REQUEST, problem),
     }
+}
+
+/// A message from a handset to the account.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inbound {
+    /// E.164.
+    from: String,
+    #[serde(default)]
+    to: String,
+    text: String,
+}
+
+/// Pushes it, once, and tells how that ended; or keeps it until it is fetched.
+async fn inbound(State(hub): State<Arc<Hub>>, Path(id): Path<String>, body: Bytes) -> Response {
+    let Some(live) = hub.by_id(&id) else {
+        return unknown(&id);
+    };
+    let Inbound { from, to, text } = match serde_json::from_slice(&body) {
+        Ok(inbound) => inbound,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let account = live.account();
+    let mo = Mo {
+        from,
+        to,
+        text,
+        at_ms: clock::now().at_ms,
+        id: hub.next_ids(1),
+    };
+    let url = account.receipt_url.as_deref();
+    let vendor = match account.speaks() {
+        Ok(vendor) => vendor,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, error),
+    };
+    let pushed = match url.and_then(|url| vendor.inbound(&account, url, &mo)) {
+        Some(outgoing) => receipts::send(&hub, vendor, outgoing).await,
+        None if live.keep_inbound(mo) => return Json(json!({ "result": "kept" })).into_response(),
+        None => return refuse(StatusCode::INSUFFICIENT_STORAGE, "too many wait"),
+    };
+    Json(json!(pushed)).into_response()
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aliyun::codes::{self, Code, ReceiptCode};
+use crate::codes::Condition;
+use crate::vendor::{self, Vendor};
 
 /// A duration drawn evenly from `mean ± jitter`, never below zero.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -38,10 +39,15 @@ pub struct Behaviour {
     pub receipt_loss: f64,
     /// Share of receipts that are pushed a second time, up to half a second later.
     pub receipt_duplicates: f64,
+    /// Share of receipts before which a forged one is pushed, by someone who knows the URL but no secret: it says
+    /// the opposite, of a message that there never was.
+    pub receipt_forgeries: f64,
     /// Shares of recipients with a failure receipt; the others are delivered.
     pub receipt_failures: Vec<ReceiptFailure>,
     pub down: Down,
-    /// Whether recipient suffixes force a behaviour (`aliyun::magic`).
+    /// Messages that the account can pay for since the lab's start; then it is out of balance. Absent: no end.
+    pub balance: Option<u64>,
+    /// Whether recipient suffixes force a behaviour (`magic`).
     pub magic_numbers: bool,
 }
 
@@ -53,21 +59,45 @@ impl Default for Behaviour {
             receipt_delay: Spread::default(),
             receipt_loss: 0.0,
             receipt_duplicates: 0.0,
+            receipt_forgeries: 0.0,
             receipt_failures: Vec::new(),
             down: Down::No,
+            balance: None,
             magic_numbers: true,
         }
     }
 }
 
 impl Behaviour {
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Codes have to be ones that `vendor` documents.
+    pub(crate) fn check(&self, vendor: &dyn Vendor) -> Result<(), String> {
+        for fault in &self.submit_errors {
+            if let FaultKind::Code(code) = &fault.kind
+                && vendor::find_code(vendor, code).is_none()
+            {
+                let kind = vendor.kind();
+                return Err(format!(
+                    "`{code}` is neither a documented code of {kind} nor one of http_<status>, garbage_200, slow_loris, \
+                     accept_then_timeout, accept_then_502, accept_then_reset, accept_then_garbage"
+                ));
+            }
+        }
+        for failure in &self.receipt_failures {
+            let code = vendor::find_end(vendor, &failure.code).filter(|code| !code.success);
+            if code.is_none() {
+                let (code, kind) = (&failure.code, vendor.kind());
+                return Err(format!(
+                    "`{code}` is no documented failure receipt of {kind}"
+                ));
+            }
+        }
         let errors = self.submit_errors.iter().map(|fault| fault.share);
         let failures = self.receipt_failures.iter().map(|failure| failure.share);
         check_shares("submit_errors", errors)?;
         check_shares("receipt_failures", failures)?;
         check_shares("receipt_loss", [self.receipt_loss])?;
-        check_shares("receipt_duplicates", [self.receipt_duplicates])
+        check_shares("receipt_duplicates", [self.receipt_duplicates])?;
+        check_shares("receipt_forgeries", [self.receipt_forgeries])
     }
 }
 
@@ -108,20 +138,31 @@ pub struct Fault {
 #[serde(deny_unknown_fields)]
 pub struct ReceiptFailure {
     pub share: f64,
-    /// A documented receipt code other than `DELIVERED`.
-    #[serde(with = "receipt_code")]
-    pub code: &'static ReceiptCode,
+    /// A documented receipt code other than that of success, or the name of an [`End`](crate::codes::End).
+    pub code: String,
+    /// Only for numbers that begin so, in E.164: one carrier that is down. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<String>,
 }
 
-/// How a valid call goes wrong. Written as a string: a documented code (`isv.AMOUNT_NOT_ENOUGH`,
-/// `Throttling.User`), `http_<status>` (an answer without a code, message not taken), `garbage_200` (not
-/// taken), or one of the `accept_then_…` kinds (taken, receipts follow).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+impl ReceiptFailure {
+    pub(crate) fn is_for(&self, recipient: &str) -> bool {
+        self.prefixes.is_empty() || self.prefixes.iter().any(|p| recipient.starts_with(p))
+    }
+}
+
+/// How a valid call goes wrong. Written as a string: a documented code of the vendor (`isv.AMOUNT_NOT_ENOUGH`), the
+/// name of a [`Condition`] (`out_of_balance`), `http_<status>` (an answer without a code, message not taken),
+/// `garbage_200` (not taken), `slow_loris` (taken, the answer comes byte by byte), or one of the `accept_then_…` kinds
+/// (taken, receipts follow).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum FaultKind {
-    Code(&'static Code),
+    Code(String),
+    When(Condition),
     Status(u16),
     Garbage200,
+    SlowLoris,
     AcceptThenTimeout,
     AcceptThen502,
     AcceptThenReset,
@@ -134,6 +175,7 @@ impl TryFrom<String> for FaultKind {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "garbage_200" => return Ok(Self::Garbage200),
+            "slow_loris" => return Ok(Self::SlowLoris),
             "accept_then_timeout" => return Ok(Self::AcceptThenTimeout),
             "accept_then_502" => return Ok(Self::AcceptThen502),
             "accept_then_reset" => return Ok(Self::AcceptThenReset),
@@ -146,21 +188,18 @@ impl TryFrom<String> for FaultKind {
                 _ => Err(format!("`{text}`: http_<status> takes 300 to 599")),
             };
         }
-        codes::find(&text).map(Self::Code).ok_or_else(|| {
-            format!(
-                "`{text}` is neither a documented code nor one of http_<status>, garbage_200, \
-                 accept_then_timeout, accept_then_502, accept_then_reset, accept_then_garbage"
-            )
-        })
+        Ok(Condition::find(&text).map_or(Self::Code(text), Self::When))
     }
 }
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Code(code) => code.code,
+            Self::Code(code) => code,
+            Self::When(condition) => condition.as_str(),
             Self::Status(status) => return write!(formatter, "http_{status}"),
             Self::Garbage200 => "garbage_200",
+            Self::SlowLoris => "slow_loris",
             Self::AcceptThenTimeout => "accept_then_timeout",
             Self::AcceptThen502 => "accept_then_502",
             Self::AcceptThenReset => "accept_then_reset",
@@ -172,28 +211,5 @@ impl fmt::Display for FaultKind {
 impl From<FaultKind> for String {
     fn from(kind: FaultKind) -> Self {
         kind.to_string()
-    }
-}
-
-mod receipt_code {
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{ReceiptCode, codes};
-
-    pub(super) fn serialize<S: Serializer>(
-        code: &&'static ReceiptCode,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(code.code)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<&'static ReceiptCode, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        codes::find_receipt(&text)
-            .filter(|code| !code.success)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no documented failure receipt")))
     }
 }

@@ -25,16 +25,16 @@ pub struct Config {
     /// If set, the admin API wants `Authorization: Bearer <token>`. It answers loopback only in any case.
     #[serde(default)]
     pub admin_token: Option<Secret>,
-    /// How far `x-acs-date` may be off, either way.
+    /// How far a caller's clock may be off, either way.
     #[serde(default = "clock_skew", with = "humantime_serde")]
     pub clock_skew: Duration,
     /// Nonces remembered per account; above it the oldest half is forgotten before its time.
     #[serde(default = "nonce_capacity")]
     pub nonce_capacity: usize,
-    /// Receipts of one account that may wait; above it calls are refused with `isp.SYSTEM_ERROR`.
+    /// Receipts of one account that may wait; above it calls are refused with the vendor's system error.
     #[serde(default = "receipt_capacity")]
     pub receipt_capacity: usize,
-    /// Factor on the vendor's retry delays of 1, 5 and 10 minutes.
+    /// Factor on the vendors' delays before they push again.
     #[serde(default = "receipt_retry_scale")]
     pub receipt_retry_scale: f64,
     #[serde(default = "receipt_timeout", with = "humantime_serde")]
@@ -126,8 +126,8 @@ impl Config {
             let problem = match account.check() {
                 Err(problem) => problem,
                 Ok(()) if !names.insert(&account.id) => "the id is used twice".into(),
-                Ok(()) if !keys.insert(&account.access_key_id) => {
-                    "another account has the same access_key_id".into()
+                Ok(()) if !keys.insert((&account.vendor, &account.access_key_id)) => {
+                    "another account of this vendor has the same access_key_id".into()
                 }
                 Ok(()) => continue,
             };
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(config.clock_skew, defaults.clock_skew);
         assert_eq!(config.nonce_capacity, defaults.nonce_capacity);
         assert_eq!(config.receipt_capacity, defaults.receipt_capacity);
-        for (suffix, _) in crate::aliyun::magic::TABLE {
+        for (suffix, _) in crate::magic::TABLE {
             assert!(text.contains(&format!(" {suffix} ")), "{suffix}");
         }
     }

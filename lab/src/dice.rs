@@ -11,6 +11,7 @@ pub(crate) enum Purpose {
     ReceiptDelay = 5,
     ReceiptDuplicate = 6,
     DuplicateDelay = 7,
+    ReceiptForgery = 8,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -22,18 +22,19 @@ pub(crate) struct Hub {
     pub(crate) stop: watch::Receiver<bool>,
     accounts: RwLock<Accounts>,
     pushers: Mutex<JoinSet<()>>,
-    biz_ids: AtomicU64,
+    ids: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Accounts {
     by_id: BTreeMap<String, Arc<Live>>,
-    by_key: HashMap<String, Arc<Live>>,
+    /// By kind of vendor and key.
+    by_key: HashMap<(String, String), Arc<Live>>,
 }
 
 impl Hub {
     pub(crate) fn new(config: Config, journal: Writer, stop: watch::Receiver<bool>) -> Arc<Self> {
-        // 18 digits as in the vendor's; unique over restarts while fewer than 100,000 calls fall in a ms.
+        // 18 digits as in the vendor's; unique over restarts while fewer than 100,000 messages fall in a ms.
         let first = clock::now().at_ms * 100_000;
         let accounts = config.accounts.clone();
         let hub = Arc::new(Self {
@@ -43,7 +44,7 @@ impl Hub {
             stop,
             accounts: RwLock::default(),
             pushers: Mutex::default(),
-            biz_ids: AtomicU64::new(first),
+            ids: AtomicU64::new(first),
         });
         for account in accounts {
             hub.insert(account);
@@ -51,9 +52,10 @@ impl Hub {
         hub
     }
 
-    pub(crate) fn by_key(&self, access_key_id: &str) -> Option<Arc<Live>> {
+    pub(crate) fn by_key(&self, kind: &str, key: &str) -> Option<Arc<Live>> {
         let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
-        accounts.by_key.get(access_key_id).cloned()
+        let key = (kind.to_owned(), key.to_owned());
+        accounts.by_key.get(&key).cloned()
     }
 
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Live>> {
@@ -69,24 +71,31 @@ impl Hub {
     /// Adds an account, or replaces its settings and keeps its state. `Err` names what stands against it.
     pub(crate) fn put(self: &Arc<Self>, account: Account) -> Result<(), String> {
         account.check()?;
-        if let Some(other) = self.by_key(&account.access_key_id)
+        if let Some(other) = self.by_key(&account.vendor, &account.access_key_id)
             && other.account().id != account.id
         {
-            return Err("another account has the same access_key_id".into());
+            return Err("another account of this vendor has the same access_key_id".into());
+        }
+        if let Some(live) = self.by_id(&account.id)
+            && live.account().vendor != account.vendor
+        {
+            return Err("`vendor` of an account cannot change".into());
         }
         self.insert(account);
         Ok(())
     }
 
     fn insert(self: &Arc<Self>, account: Account) {
-        let (id, key) = (account.id.clone(), account.access_key_id.clone());
+        let id = account.id.clone();
+        let key = |account: &Account| (account.vendor.clone(), account.access_key_id.clone());
+        let new = key(&account);
         let mut accounts = self
             .accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let live = if let Some(live) = accounts.by_id.get(&id) {
             let live = Arc::clone(live);
-            accounts.by_key.remove(&live.account().access_key_id);
+            accounts.by_key.remove(&key(&live.account()));
             live.replace(account);
             live
         } else {
@@ -95,12 +104,14 @@ impl Hub {
             lock(&self.pushers).spawn(pusher);
             live
         };
-        accounts.by_key.insert(key, Arc::clone(&live));
+        accounts.by_key.insert(new, Arc::clone(&live));
         accounts.by_id.insert(id, live);
     }
 
-    pub(crate) fn next_biz_id(&self) -> String {
-        format!("{}^0", self.biz_ids.fetch_add(1, Ordering::Relaxed))
+    /// The first of `count` numbers that nobody else gets.
+    pub(crate) fn next_ids(&self, count: usize) -> u64 {
+        let count = u64::try_from(count).unwrap_or(1);
+        self.ids.fetch_add(count, Ordering::Relaxed)
     }
 
     /// The pusher tasks, to be awaited after `stop`.

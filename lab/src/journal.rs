@@ -36,9 +36,18 @@ pub struct Call {
     /// E.164 where the number can be read, else as sent.
     pub recipients: Vec<String>,
     pub out_id: Option<String>,
+    /// One for each recipient, where each has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out_ids: Vec<String>,
     pub template_code: Option<String>,
     pub sign_name: Option<String>,
     pub params: Option<BTreeMap<String, String>>,
+    /// One for each recipient, where the vendor has an id for each; that of a refused one is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// Recipients of an accepted call that were not, with the vendor's code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, String>,
     pub outcome: Outcome,
     /// What the lab set out to answer; a client that left earlier did not see it.
     pub answered: Answered,
@@ -47,7 +56,7 @@ pub struct Call {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Outcome {
-    /// The message was taken: a receipt follows unless the account loses it.
+    /// The messages were taken: receipts follow unless the account loses them. `biz_id` is the first id.
     Accepted { biz_id: String },
     /// Not taken. `code` is the vendor's, or the lab's own word for an answer without a code:
     /// `http_<status>`, `garbage_200`, `down_unavailable`, `down_drop`.
@@ -56,7 +65,7 @@ pub enum Outcome {
     AuthRefused { code: String },
 }
 
-/// `ok` (HTTP 200 with the vendor's JSON), an HTTP status, `timeout`, `reset` or `garbage`.
+/// `ok` (HTTP 2xx with the vendor's own body), an HTTP status, `timeout`, `reset` or `garbage`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Answered {
@@ -111,17 +120,22 @@ pub struct Receipt {
     pub success: bool,
     pub err_code: String,
     pub pushed: Pushed,
-    /// 1 for the first push, 2 to 4 for the retries.
+    /// 1 for the first push, more for the retries.
     pub attempt: u32,
     /// The second copy of a receipt that the account duplicates.
     pub duplicate: bool,
+    /// Not from the vendor: a lie about a message that there never was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forged: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Pushed {
-    /// HTTP 200 and a numeric `code`.
+    /// With the vendor's own acknowledgement.
     Acked,
+    /// Fetched by the customer.
+    Fetched,
     /// An answer that is no acknowledgement.
     Rejected {
         status: u16,

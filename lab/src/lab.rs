@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::hub::Hub;
 use crate::socket::{Peer, Sockets};
-use crate::{admin, aliyun, journal};
+use crate::{admin, calls, journal};
 
 /// How long open connections may take to end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ impl Lab {
         let hub = Hub::new(config, journal, stopped.clone());
         let router = Router::new()
             .nest("/lab", admin::router(Arc::clone(&hub)))
-            .fallback(aliyun::server::handle)
+            .fallback(calls::handle)
             .with_state(Arc::clone(&hub));
         let service = router.into_make_service_with_connect_info::<Peer>();
         let mut stopping = stopped;

@@ -1,6 +1,6 @@
 //! The running state of one account.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,10 @@ use crate::clock::Stamp;
 use crate::config::Config;
 use crate::receipts::Queue;
 use crate::stats::Stats;
+use crate::vendor::Mo;
+
+/// Messages from handsets that may wait to be fetched.
+const MAILBOX: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -19,7 +23,10 @@ pub(crate) struct Live {
     /// The clock second and the calls let through in it.
     window: Mutex<(u64, u32)>,
     decided: AtomicU64,
+    /// Messages paid for.
+    spent: AtomicU64,
     stats: Mutex<Stats>,
+    mailbox: Mutex<VecDeque<Mo>>,
     pub(crate) receipts: Queue,
 }
 
@@ -30,7 +37,9 @@ impl Live {
             nonces: Mutex::new(Nonces::new(config)),
             window: Mutex::new((0, 0)),
             decided: AtomicU64::new(0),
+            spent: AtomicU64::new(0),
             stats: Mutex::new(Stats::default()),
+            mailbox: Mutex::default(),
             receipts: Queue::new(config.receipt_capacity),
         }
     }
@@ -65,6 +74,37 @@ impl Live {
         }
         window.1 += 1;
         true
+    }
+
+    /// Takes the price of `count` messages out of `balance`, or nothing.
+    pub(crate) fn pay(&self, balance: Option<u64>, count: usize) -> bool {
+        let Some(balance) = balance else { return true };
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let pay = |spent: u64| spent.checked_add(count).filter(|sum| *sum <= balance);
+        self.spent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay)
+            .is_ok()
+    }
+
+    /// Keeps a message from a handset until it is fetched; `false` when too many wait.
+    pub(crate) fn keep_inbound(&self, mo: Mo) -> bool {
+        let mut mailbox = lock(&self.mailbox);
+        let room = mailbox.len() < MAILBOX;
+        if room {
+            mailbox.push_back(mo);
+        }
+        room
+    }
+
+    pub(crate) fn take_inbound(&self, most: usize) -> Vec<Mo> {
+        let mut mailbox = lock(&self.mailbox);
+        let count = most.min(mailbox.len());
+        mailbox.drain(..count).collect()
+    }
+
+    /// Messages from handsets, for those who ask by day.
+    pub(crate) fn waiting_inbound(&self) -> Vec<Mo> {
+        lock(&self.mailbox).iter().cloned().collect()
     }
 
     /// The number of the next call to be decided.

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use crate::aliyun::codes::{self, ReceiptCode};
-use crate::aliyun::magic::{self, Magic};
 use crate::behaviour::{Behaviour, FaultKind};
+use crate::codes::{Condition, End};
 use crate::dice::{Dice, Purpose};
+use crate::magic::{self, Magic};
 
 /// A second copy of a receipt follows the first within this time.
 const DUPLICATE_WITHIN: Duration = Duration::from_millis(500);
@@ -18,9 +18,17 @@ pub(crate) struct Plan {
     pub(crate) fault: Option<FaultKind>,
 }
 
+/// How a message that was taken ends.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fate {
+    By(End),
+    /// With this code of the vendor's, or the name of an end.
+    Code(String),
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) struct ReceiptPlan {
-    pub(crate) code: &'static ReceiptCode,
+    pub(crate) fate: Fate,
     pub(crate) lost: bool,
     /// From the answer.
     pub(crate) delay: Duration,
@@ -28,35 +36,50 @@ pub(crate) struct ReceiptPlan {
     pub(crate) duplicate: Option<Duration>,
     /// Push it first and answer the call then.
     pub(crate) early: bool,
+    /// A forged one goes before it.
+    pub(crate) forged: bool,
 }
 
-/// For the whole call.
-pub(crate) fn call<'a>(
-    behaviour: &Behaviour,
-    dice: Dice,
-    mut recipients: impl Iterator<Item = &'a str>,
-) -> Plan {
-    let forced = recipients.find_map(|recipient| match magic::find(recipient) {
+/// What a recipient's number forces upon its call.
+fn forced(behaviour: &Behaviour, recipient: &str) -> Option<&'static FaultKind> {
+    match magic::find(recipient) {
         Some(Magic::Submit(kind)) if behaviour.magic_numbers => Some(kind),
         _ => None,
-    });
-    let drawn = || {
-        let draw = dice.unit(Purpose::SubmitFault, 0);
-        pick(
-            draw,
-            behaviour
-                .submit_errors
-                .iter()
-                .map(|fault| (fault.share, fault.kind)),
-        )
-    };
-    Plan {
-        latency: behaviour.latency.at(dice.unit(Purpose::Latency, 0)),
-        fault: forced.or_else(drawn),
     }
 }
 
-/// For the recipient at `index` of an accepted call.
+/// For one number of a call, where the vendor refuses numbers one by one.
+pub(crate) fn number(behaviour: &Behaviour, recipient: &str) -> Option<Condition> {
+    match forced(behaviour, recipient) {
+        Some(FaultKind::When(condition)) if condition.of_number() => Some(*condition),
+        _ => None,
+    }
+}
+
+/// For the whole call. With `per_number`, what is about one number is left to [`number`].
+pub(crate) fn call<'a>(
+    behaviour: &Behaviour,
+    dice: Dice,
+    per_number: bool,
+    mut recipients: impl Iterator<Item = &'a str>,
+) -> Plan {
+    let by_number = recipients.find_map(|recipient| {
+        let kind = forced(behaviour, recipient)?;
+        let apart = per_number && number(behaviour, recipient).is_some();
+        (!apart).then(|| kind.clone())
+    });
+    let drawn = || {
+        let draw = dice.unit(Purpose::SubmitFault, 0);
+        let shares = behaviour.submit_errors.iter();
+        pick(draw, shares.map(|fault| (fault.share, &fault.kind))).cloned()
+    };
+    Plan {
+        latency: behaviour.latency.at(dice.unit(Purpose::Latency, 0)),
+        fault: by_number.or_else(drawn),
+    }
+}
+
+/// For the recipient at `index` of an accepted call, in E.164.
 pub(crate) fn receipt(
     behaviour: &Behaviour,
     dice: Dice,
@@ -64,26 +87,27 @@ pub(crate) fn receipt(
     recipient: &str,
 ) -> ReceiptPlan {
     let draw = |purpose| dice.unit(purpose, index);
+    let failures = behaviour.receipt_failures.iter();
     let failure = pick(
         draw(Purpose::ReceiptOutcome),
-        behaviour
-            .receipt_failures
-            .iter()
-            .map(|failure| (failure.share, failure.code)),
+        failures
+            .filter(|failure| failure.is_for(recipient))
+            .map(|failure| (failure.share, &failure.code)),
     );
     let again = || DUPLICATE_WITHIN.mul_f64(draw(Purpose::DuplicateDelay));
     let mut plan = ReceiptPlan {
-        code: failure.unwrap_or(codes::DELIVERED),
+        fate: failure.map_or(Fate::By(End::Delivered), |code| Fate::Code(code.clone())),
         lost: draw(Purpose::ReceiptLoss) < behaviour.receipt_loss,
         delay: behaviour.receipt_delay.at(draw(Purpose::ReceiptDelay)),
         duplicate: (draw(Purpose::ReceiptDuplicate) < behaviour.receipt_duplicates).then(again),
         early: false,
+        forged: draw(Purpose::ReceiptForgery) < behaviour.receipt_forgeries,
     };
-    let forced = magic::find(recipient).filter(|_| behaviour.magic_numbers);
-    if let Some(magic) = forced {
-        plan.lost = magic == Magic::NoReceipt;
+    let magic = magic::find(recipient).filter(|_| behaviour.magic_numbers);
+    if let Some(magic) = magic {
+        plan.lost = *magic == Magic::NoReceipt;
         match magic {
-            Magic::Receipt(code) => plan.code = code,
+            Magic::Receipt(end) => plan.fate = Fate::By(*end),
             Magic::DuplicateReceipts => plan.duplicate = Some(again()),
             Magic::EarlyReceipt => plan.early = true,
             Magic::NoReceipt | Magic::Submit(_) => {}
@@ -117,13 +141,14 @@ mod tests {
                 },
                 Fault {
                     share: 0.2,
-                    kind: FaultKind::Code(codes::AMOUNT_NOT_ENOUGH),
+                    kind: FaultKind::When(Condition::OutOfBalance),
                 },
             ],
             receipt_loss: 0.05,
             receipt_failures: vec![ReceiptFailure {
                 share: 0.3,
-                code: codes::MOBILE_IN_BLACK,
+                code: "MOBILE_IN_BLACK".to_owned(),
+                prefixes: Vec::new(),
             }],
             ..Behaviour::default()
         };
@@ -131,8 +156,8 @@ mod tests {
             (0..20_000)
                 .map(|number| {
                     let dice = Dice::new(seed, "a", number);
-                    let plan = call(&behaviour, dice, ["13800138000"].into_iter());
-                    (plan, receipt(&behaviour, dice, 0, "13800138000"))
+                    let plan = call(&behaviour, dice, false, ["+8613800138000"].into_iter());
+                    (plan, receipt(&behaviour, dice, 0, "+8613800138000"))
                 })
                 .collect()
         };
@@ -150,7 +175,7 @@ mod tests {
         assert!(near(share(&|(plan, _)| plan.fault.is_some()), 0.3));
         assert!(near(share(&|(_, receipt)| receipt.lost), 0.05));
         assert!(near(
-            share(&|(_, receipt)| receipt.code == codes::MOBILE_IN_BLACK),
+            share(&|(_, receipt)| receipt.fate == Fate::Code("MOBILE_IN_BLACK".to_owned())),
             0.3
         ));
     }

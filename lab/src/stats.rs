@@ -22,6 +22,7 @@ pub(crate) struct Stats {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct ReceiptCounts {
     acked: u64,
+    fetched: u64,
     rejected: u64,
     failed: u64,
     lost: u64,
@@ -48,7 +49,8 @@ impl Stats {
         match &call.outcome {
             Outcome::Accepted { .. } => {
                 self.accepted += 1;
-                self.recipients_accepted += call.recipients.len() as u64;
+                self.recipients_accepted +=
+                    (call.recipients.len() - call.refused.len().min(call.recipients.len())) as u64;
             }
             Outcome::Refused { code } | Outcome::AuthRefused { code } => {
                 if let Some(count) = self.refused.get_mut(code) {
@@ -79,6 +81,7 @@ impl Stats {
     pub(crate) fn count_receipt(&mut self, pushed: &Pushed, attempt: u32, duplicate: bool) {
         *match pushed {
             Pushed::Acked => &mut self.receipts.acked,
+            Pushed::Fetched => &mut self.receipts.fetched,
             Pushed::Rejected { .. } => &mut self.receipts.rejected,
             Pushed::Failed { .. } => &mut self.receipts.failed,
             Pushed::Lost => &mut self.receipts.lost,

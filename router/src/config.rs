@@ -25,6 +25,9 @@ pub struct Config {
     /// How long a message that ended other than delivered waits for later evidence.
     #[serde(with = "humantime_serde")]
     pub correction_window: Duration,
+    /// Work that is open for so long is kept in `state`, so that a takeover need not read back to its beginning.
+    #[serde(with = "humantime_serde")]
+    pub park_after: Duration,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -45,6 +48,10 @@ impl Config {
 
     pub(crate) fn account_pause_ms(&self) -> i64 {
         millis(self.account_pause)
+    }
+
+    pub(crate) fn park_after_ms(&self) -> i64 {
+        millis(self.park_after)
     }
 
     pub(crate) fn correction_window_ms(&self) -> i64 {

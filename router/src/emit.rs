@@ -2,7 +2,7 @@
 
 use jixinda_runtime::kafka::{OwnedRecord, Record};
 use jixinda_schemas::{
-    AttemptId, Phone, Position, Reason, Timestamp, Topic, WriterId,
+    Phone, Position, Reason, Timestamp, Topic, WriterId,
     codec::{self, About},
     directory::{ChannelState, Entity},
     event::{
@@ -70,7 +70,7 @@ pub(crate) fn withdrawn(
 ) -> OwnedRecord {
     let payload = AttemptNotStarted {
         n: attempt.n,
-        attempt_id: AttemptId::new(entry.id, attempt.n),
+        attempt_id: entry.attempt_id(attempt.n),
         lane: entry.lane,
         channel: attempt.channel.clone(),
         cause: NotStartedCause::Withdrawn,
@@ -148,12 +148,14 @@ pub(crate) fn receipt(
     let (now, writer) = at;
     let payload = Receipt {
         n: attempt.n,
-        attempt_id: AttemptId::new(entry.id, attempt.n),
+        attempt_id: entry.attempt_id(attempt.n),
         channel: raw.channel.clone(),
         recipient: raw.recipient.clone(),
         status: raw.status,
         code: raw.code.clone(),
         vendor_id: raw.vendor_id.clone(),
+        part: raw.part,
+        parts: raw.parts,
         received_at: raw.received_at,
         vendor_at: raw.vendor_at,
     };

@@ -12,17 +12,19 @@ use jixinda_schemas::{
     seal::{self, PlatformKey},
     validate::{self, MAX_REQUEST_BYTES, Problem},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::message::Entry;
 
 /// How a request proved where it comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Proof {
     /// It came through ingest, which had checked who sends.
     Ingest,
     /// Produced directly; what is needed to check a record signature.
     Direct {
         signature: Option<String>,
+        #[serde(with = "in_base64")]
         value: Box<[u8]>,
         /// When its producer made it, by the producer's clock.
         made_at: Timestamp,
@@ -68,7 +70,7 @@ pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> I
     let Some(lane) = record.topic.lane() else {
         return bad(Reason::BadField, "not a requests topic".to_owned());
     };
-    let envelope = match codec::decode(record.kind(), value) {
+    let mut envelope = match codec::decode(record.kind(), value) {
         Ok(Event::Request(envelope)) if envelope.kind == "request" => envelope,
         Ok(_) => {
             return bad(
@@ -101,6 +103,8 @@ pub(crate) fn read(record: &Record<'_>, key: &PlatformKey, partitions: i32) -> I
     let proof = if sealed {
         Proof::Ingest
     } else {
+        // Only an operator sends again for another message; a direct producer cannot make it look so.
+        envelope.payload.redrive_of = None;
         Proof::Direct {
             signature: record.headers.signature.clone(),
             value: value.into(),
@@ -148,6 +152,7 @@ fn entry(record: &Record<'_>, lane: Lane, app: AppId, envelope: Envelope<Request
         refused: None,
         no_route: false,
         outcome: None,
+        superseded: false,
     }
 }
 
@@ -180,6 +185,7 @@ fn salvage(record: &Record<'_>, value: &[u8], lane: Lane) -> Option<Entry> {
         idempotency_key: None,
         index: 0,
         campaign: None,
+        redrive_of: None,
     };
     Some(Entry {
         id,
@@ -193,6 +199,7 @@ fn salvage(record: &Record<'_>, value: &[u8], lane: Lane) -> Option<Entry> {
         refused: None,
         no_route: false,
         outcome: None,
+        superseded: false,
     })
 }
 
@@ -319,5 +326,59 @@ fn may_produce(
             }
             Ok(())
         }
+    }
+}
+
+/// Bytes in JSON.
+mod in_base64 {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<[u8]>, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jixinda_schemas::{Topic, event::RedriveOf, headers::Headers};
+
+    use super::*;
+
+    #[test]
+    fn only_under_the_seal_of_the_platform_is_a_request_one_that_is_sent_again() {
+        let key = PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        let value = br#"{"type":"request","version":1,"at":"2026-01-02T03:04:05Z","app_id":"shop",
+            "payload":{"recipient":"+8613800138000","template":"login","redrive_of":{
+            "message_id":"1b3e02ae-c32e-8a99-a145-cf97befbe7d2",
+            "request":{"topic":"requests.otp","partition":2,"offset":1043}}}}"#;
+        let link = |ingest_seal: Option<String>| -> Option<RedriveOf> {
+            let record = Record {
+                topic: Topic::RequestsOtp,
+                partition: 0,
+                offset: 7,
+                at: Timestamp(1),
+                key: None,
+                value: Some(value),
+                headers: Headers {
+                    ingest_seal,
+                    ..Headers::of("request")
+                },
+            };
+            match read(&record, &key, 1) {
+                Intake::Message { entry, .. } => entry.request.redrive_of,
+                other => panic!("{other:?}"),
+            }
+        };
+        let of = link(Some(key.ingest_seal(value))).unwrap();
+        assert_eq!(of.request.to_string(), "requests.otp/2/1043");
+        assert_eq!(link(None), None);
+        assert_eq!(link(Some(key.ingest_seal(b"another value"))), None);
     }
 }

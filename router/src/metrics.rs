@@ -8,6 +8,8 @@ const OUTCOMES: &str = "jixinda_router_outcomes_total";
 const REFUSED: &str = "jixinda_router_records_refused_total";
 const REPEATS: &str = "jixinda_router_repeats_total";
 const OPEN: &str = "jixinda_router_open_messages";
+const PARKED: &str = "jixinda_router_parked_works";
+const REMEMBERED: &str = "jixinda_router_remembered_ids";
 const UNDECIDED: &str = "jixinda_router_undecided_messages";
 const OLDEST: &str = "jixinda_router_oldest_undecided_seconds";
 const EJECTED: &str = "jixinda_router_channels_ejected";
@@ -23,6 +25,11 @@ pub(crate) fn describe() {
     );
     metrics::describe_counter!(REPEATS, "requests that were repeats of a known message");
     metrics::describe_gauge!(OPEN, "messages without an outcome held by this instance");
+    metrics::describe_gauge!(
+        PARKED,
+        "open messages, unmatched receipts and blocks of ids with a copy in `state`"
+    );
+    metrics::describe_gauge!(REMEMBERED, "ids of accepted messages held, by partition");
     metrics::describe_gauge!(UNDECIDED, "messages that wait for a channel, by lane");
     metrics::describe_gauge!(
         OLDEST,
@@ -53,6 +60,14 @@ pub(crate) fn repeat() {
 
 pub(crate) fn open(messages: usize) {
     metrics::gauge!(OPEN).set(messages as f64);
+}
+
+pub(crate) fn parked(works: usize) {
+    metrics::gauge!(PARKED).set(works as f64);
+}
+
+pub(crate) fn remembered(partition: i32, ids: usize) {
+    metrics::gauge!(REMEMBERED, "partition" => partition.to_string()).set(ids as f64);
 }
 
 pub(crate) fn undecided(lane: Lane, messages: usize, oldest_seconds: f64) {

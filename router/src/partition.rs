@@ -1,11 +1,14 @@
 //! Everything about the recipients of one partition: folded from the log, never acted on here.
 
+mod closed;
 mod facts;
+mod kept;
 mod receipts;
+mod work;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -16,16 +19,18 @@ use jixinda_runtime::{
         OwnedRecord, Record,
         fence::Standing,
         ledger::Ledger,
-        owner::{Floor, Marks, dead_letter},
+        owner::{Marks, dead_letter},
+        parking::{Gone, Key, Parking},
     },
 };
 use jixinda_schemas::{
-    CallId, ChannelId, Lane, MessageId, Phone, Reason, Timestamp, Topic, WriterId,
-    seal::PlatformKey,
+    ChannelId, MessageId, Phone, Reason, Timestamp, Topic, WriterId, seal::PlatformKey,
 };
 
-use facts::Fact;
+use closed::Closed;
+use facts::Shell;
 use receipts::Unmatched;
+pub(crate) use work::Work;
 
 use crate::{
     Config, emit,
@@ -48,14 +53,6 @@ pub(crate) struct Shared {
     pub(crate) partitions: i32,
 }
 
-/// A piece of open work.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Work {
-    Message(MessageId),
-    /// A record that no message could be made of, or an unmatched receipt.
-    Record(Topic, i64),
-}
-
 /// What was written for a message and not read back yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Written {
@@ -68,11 +65,26 @@ pub(crate) enum Written {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) entry: Entry,
+    work: Work,
     pub(crate) proof: Proof,
     pub(crate) written: Written,
     pub(crate) queued: bool,
     /// Channel whose concurrency it takes up.
     in_flight: Option<ChannelId>,
+    /// Receipts that were joined, and have copies of their own until one of this message has them.
+    receipts: Vec<i64>,
+    receipts_in_copy: Vec<i64>,
+}
+
+/// What an acknowledgement is of.
+#[derive(Debug)]
+enum Done {
+    /// The last step of some work.
+    Work(Work),
+    /// The `receipt` event of the raw one at this offset.
+    Receipt(i64),
+    /// A tombstone.
+    Buried(Key<Work>),
 }
 
 /// Something to be written whatever happens to the message.
@@ -110,20 +122,33 @@ pub struct Partition {
     pub(crate) writer: WriterId,
     /// Offsets below which requests were done with, and receipts read, at the last commit.
     marks: Marks,
-    pub(crate) entries: HashMap<MessageId, Held>,
+    /// In boxes: a table leaves up to half of its places empty.
+    pub(crate) entries: HashMap<MessageId, Box<Held>>,
     by_recipient: HashMap<Phone, Vec<MessageId>>,
     ids: Ids,
     pub(crate) ledger: Ledger<Work>,
+    parking: Parking<Work>,
+    /// Parked work with facts that its copy lacks, since when.
+    changed: VecDeque<(Timestamp, Work)>,
+    parked_at: Timestamp,
+    /// Requests whose ids belong to messages that are still held.
+    successors: HashMap<MessageId, VecDeque<(Entry, Proof)>>,
     pub(crate) chores: Vec<Chore>,
-    pub(crate) receipts: Vec<OwnedRecord>,
+    /// Events of joined receipts, with the offset of the raw one.
+    pub(crate) receipts: Vec<(OwnedRecord, i64)>,
+    /// Raw receipts whose event is not acknowledged.
+    unreported: BTreeSet<i64>,
     pub(crate) touched: Vec<MessageId>,
     pub(crate) queues: [Queue; 3],
     pub(crate) timers: BinaryHeap<Reverse<(Timestamp, MessageId)>>,
     pub(crate) overdue: BinaryHeap<Reverse<(Timestamp, MessageId, u16)>>,
-    shells: HashMap<MessageId, Vec<(Fact, Timestamp)>>,
+    shells: HashMap<MessageId, Vec<Shell>>,
     unmatched: HashMap<Phone, Vec<Unmatched>>,
-    closed_calls: HashMap<CallId, ChannelId>,
-    closed_order: VecDeque<(Timestamp, CallId)>,
+    /// Who waits for the attempt of the receipt at an offset.
+    unmatched_at: BTreeMap<i64, Phone>,
+    /// Broker time of the last receipt that was read again in the takeover.
+    reread_to: Timestamp,
+    closed: Closed,
     pub(crate) book: Book,
     pub(crate) news: Vec<ChannelNews>,
     next: BTreeMap<Topic, i64>,
@@ -132,7 +157,7 @@ pub struct Partition {
     pub(crate) reported_all_at: Timestamp,
     pub(crate) swept_at: Timestamp,
     /// Work that ends when a write is acknowledged.
-    tokens: HashMap<u64, Work>,
+    tokens: HashMap<u64, Done>,
     last_token: u64,
 }
 
@@ -141,22 +166,28 @@ impl Partition {
         Self {
             shared,
             number,
+            parking: Parking::new(writer.number),
             writer,
             marks,
             entries: HashMap::new(),
             by_recipient: HashMap::new(),
             ids: Ids::default(),
             ledger: Ledger::default(),
+            changed: VecDeque::new(),
+            parked_at: Timestamp(0),
+            successors: HashMap::new(),
             chores: Vec::new(),
             receipts: Vec::new(),
+            unreported: BTreeSet::new(),
             touched: Vec::new(),
             queues: Default::default(),
             timers: BinaryHeap::new(),
             overdue: BinaryHeap::new(),
             shells: HashMap::new(),
             unmatched: HashMap::new(),
-            closed_calls: HashMap::new(),
-            closed_order: VecDeque::new(),
+            unmatched_at: BTreeMap::new(),
+            reread_to: Timestamp(0),
+            closed: Closed::default(),
             book: Book::default(),
             news: Vec::new(),
             next: BTreeMap::new(),
@@ -177,6 +208,7 @@ impl Partition {
                 self.fold_request(record)
             }
             Topic::ReceiptsRaw => self.fold_receipt(record),
+            Topic::State => self.fold_kept(record, standing),
             _ => self.fold_fact(record, standing),
         }
     }
@@ -205,25 +237,13 @@ impl Partition {
                 proof,
                 fingerprint,
             } => {
-                match self.ids.see(
-                    record.topic,
-                    record.offset,
-                    entry.id,
-                    fingerprint,
-                    record.at,
-                ) {
-                    Sighting::New => self.add(*entry, proof),
-                    Sighting::Repeat => metrics::repeat(),
-                    Sighting::Conflict => {
-                        let detail =
-                            format!("message {} was accepted with other content", entry.id);
-                        self.bury(record, Reason::IdempotencyConflict, &detail, work);
-                    }
+                if self.see(record, entry.id, fingerprint) {
+                    self.add(*entry, proof);
                 }
             }
             Intake::Rehome(recipient) => {
                 metrics::refused(Reason::Misplaced);
-                self.ledger.open(record.topic, record.offset, work.clone());
+                self.ledger.open(record.topic, record.offset, work);
                 self.chores.push(Chore {
                     record: emit::rehomed(record, &recipient),
                     ends: Some(work),
@@ -248,6 +268,21 @@ impl Partition {
         }
     }
 
+    /// Whether the request is a new message; what is wrong with one that is not is written down.
+    fn see(&mut self, record: &Record<'_>, id: MessageId, fingerprint: u64) -> bool {
+        let (topic, offset) = (record.topic, record.offset);
+        match self.ids.see(topic, offset, id, fingerprint, record.at) {
+            Sighting::New => return true,
+            Sighting::Repeat => metrics::repeat(),
+            Sighting::Conflict => {
+                let detail = format!("message {id} was accepted with other content");
+                let work = Work::Record(topic, offset);
+                self.bury(record, Reason::IdempotencyConflict, &detail, work);
+            }
+        }
+        false
+    }
+
     /// Writes a dead letter; the record is open work until it is acknowledged.
     fn bury(&mut self, record: &Record<'_>, reason: Reason, detail: &str, work: Work) {
         metrics::refused(reason);
@@ -259,71 +294,105 @@ impl Partition {
             self.shared.clock.now(),
         );
         // Where the record also opened a message, that message holds the floor.
-        self.ledger.open(record.topic, record.offset, work.clone());
+        self.ledger.open(record.topic, record.offset, work);
         self.chores.push(Chore {
             record: letter,
             ends: Some(work),
         });
     }
 
+    /// A new message, or one that a takeover restored before it read the request again.
     fn add(&mut self, entry: Entry, proof: Proof) {
-        let (id, recipient, position) = (entry.id, entry.recipient().clone(), entry.position);
-        if self.entries.contains_key(&id) {
-            // The id's former message has ended and only waits for late evidence; the new one takes its place.
-            self.close(id);
-        }
-        self.ledger
-            .open(position.topic, position.offset, Work::Message(id));
-        self.by_recipient
-            .entry(recipient.clone())
-            .or_default()
-            .push(id);
-        let held = Held {
-            entry,
-            proof,
-            written: Written::Nothing,
-            queued: false,
-            in_flight: None,
+        let (id, position) = (entry.id, entry.position);
+        let Some(former) = self.entries.get_mut(&id) else {
+            // The message that had the id before may have ended, with its tombstones still on their way.
+            let work = if self.ledger.knows(&Work::Message(id)) {
+                Work::Again(position.topic, position.offset, id)
+            } else {
+                Work::Message(id)
+            };
+            self.ledger.open(position.topic, position.offset, work);
+            self.insert(entry, proof, work);
+            return;
         };
-        self.entries.insert(id, held);
-        for (fact, at) in self.shells.remove(&id).unwrap_or_default() {
-            self.apply(id, fact, at);
+        if former.entry.position == position {
+            let work = former.work;
+            self.ledger.open(position.topic, position.offset, work);
+            return;
+        }
+        // The id is used again after its window. The message that had it before ends first.
+        former.entry.superseded = true;
+        self.touched.push(id);
+        let work = Work::Again(position.topic, position.offset, id);
+        self.ledger.open(position.topic, position.offset, work);
+        let successors = self.successors.entry(id).or_default();
+        successors.push_back((entry, proof));
+    }
+
+    fn insert(&mut self, entry: Entry, proof: Proof, work: Work) {
+        let (id, recipient) = (entry.id, entry.recipient().clone());
+        self.hold(entry, proof, work);
+        for shell in self.shells.remove(&id).unwrap_or_default() {
+            self.take_fact(id, shell);
         }
         self.match_waiting(&recipient);
         self.touched.push(id);
     }
 
+    /// Takes a message into memory.
+    fn hold(&mut self, entry: Entry, proof: Proof, work: Work) {
+        let id = entry.id;
+        let of = self.by_recipient.entry(entry.recipient().clone());
+        of.or_default().push(id);
+        let held = Held {
+            entry,
+            work,
+            proof,
+            written: Written::Nothing,
+            queued: false,
+            in_flight: None,
+            receipts: Vec::new(),
+            receipts_in_copy: Vec::new(),
+        };
+        self.entries.insert(id, Box::new(held));
+    }
+
     /// Names work that ends with an acknowledgement.
-    pub(crate) fn token(&mut self, work: Work) -> u64 {
+    pub(crate) fn token_of(&mut self, work: Work) -> u64 {
+        self.token(Done::Work(work))
+    }
+
+    /// Names a receipt whose event is about to be written.
+    pub(crate) fn token_of_receipt(&mut self, offset: i64) -> u64 {
+        self.token(Done::Receipt(offset))
+    }
+
+    fn token(&mut self, done: Done) -> u64 {
         self.last_token += 1;
-        self.tokens.insert(self.last_token, work);
+        self.tokens.insert(self.last_token, done);
         self.last_token
     }
 
     /// A write with this token was acknowledged.
     pub(crate) fn acknowledged(&mut self, token: u64) {
-        if let Some(work) = self.tokens.remove(&token) {
-            self.ledger.end(&work);
+        match self.tokens.remove(&token) {
+            Some(Done::Work(work)) => self.end(&work),
+            Some(Done::Receipt(offset)) => drop(self.unreported.remove(&offset)),
+            Some(Done::Buried(key)) if self.parking.gone(&key) == Gone::Ended => {
+                self.ledger.end(&key.work);
+            }
+            Some(Done::Buried(_)) | None => {}
         }
     }
 
-    /// The message needs nothing any more.
-    pub(crate) fn close(&mut self, id: MessageId) {
-        let Some(held) = self.entries.remove(&id) else {
-            return;
-        };
-        if let Some(channel) = held.in_flight {
+    /// Takes a message out of memory.
+    fn remove(&mut self, id: MessageId) -> Option<Box<Held>> {
+        let held = self.entries.remove(&id)?;
+        if let Some(channel) = held.in_flight.clone() {
             self.news.push(ChannelNews::InFlight {
                 channel,
                 change: -1,
             });
-        }
-        let now = self.shared.clock.now();
-        for attempt in &held.entry.attempts {
-            if let Some(call) = attempt.call_id() {
-                self.closed_calls.insert(call, attempt.channel.clone());
-                self.closed_order.push_back((now, call));
-            }
         }
         let recipient = held.entry.recipient();
         if let Some(ids) = self.by_recipient.get_mut(recipient) {
@@ -332,14 +401,38 @@ impl Partition {
                 self.by_recipient.remove(recipient);
             }
         }
-        self.ledger.end(&Work::Message(id));
+        Some(held)
+    }
+
+    /// The message needs nothing any more.
+    pub(crate) fn close(&mut self, id: MessageId) {
+        let Some(held) = self.remove(id) else {
+            return;
+        };
+        let now = self.shared.clock.now();
+        self.closed.add(&held.entry, now);
+        self.end(&held.work);
+        for offset in held.receipts.iter().chain(&held.receipts_in_copy) {
+            self.end(&Work::Record(Topic::ReceiptsRaw, *offset));
+        }
+        if let Some(mut waiting) = self.successors.remove(&id)
+            && let Some((mut entry, proof)) = waiting.pop_front()
+        {
+            entry.superseded = !waiting.is_empty();
+            if entry.superseded {
+                self.successors.insert(id, waiting);
+            }
+            let work = Work::Again(entry.position.topic, entry.position.offset, id);
+            self.insert(entry, proof, work);
+        }
     }
 
     /// Everything there was has been folded.
     pub(crate) fn caught_up(&mut self) {
         self.acting = true;
-        self.shells.clear();
+        self.forget_shells();
         self.ledger.forget_orphans();
+        self.match_all_waiting();
         self.forget_past_receipts();
         self.touched = self.entries.keys().copied().collect();
     }
@@ -349,46 +442,6 @@ impl Partition {
         self.entries
             .values()
             .filter_map(|held| held.in_flight.as_ref())
-    }
-
-    pub(crate) fn floors(&self) -> BTreeMap<Topic, Floor> {
-        let open = self.ledger.floors();
-        let mut floors: BTreeMap<Topic, Floor> = open
-            .iter()
-            .map(|(topic, offset)| {
-                (
-                    *topic,
-                    Floor {
-                        offset: Some(*offset),
-                        mark: None,
-                    },
-                )
-            })
-            .collect();
-        for lane in Lane::ALL {
-            let topic = Topic::requests(lane);
-            let Some(next) = self
-                .next
-                .get(&topic)
-                .copied()
-                .or_else(|| self.marks.get(&topic).copied())
-            else {
-                continue;
-            };
-            let mark = open.get(&topic).copied().unwrap_or(next);
-            let offset = Some(self.ids.floor(topic).unwrap_or(mark).min(mark));
-            floors.insert(
-                topic,
-                Floor {
-                    offset,
-                    mark: Some(mark),
-                },
-            );
-        }
-        let read = self.next.get(&Topic::ReceiptsRaw).copied().unwrap_or(0);
-        let before = self.marks.get(&Topic::ReceiptsRaw).copied().unwrap_or(0);
-        floors.entry(Topic::ReceiptsRaw).or_default().mark = Some(read.max(before));
-        floors
     }
 
     pub(crate) fn open_messages(&self) -> usize {

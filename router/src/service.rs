@@ -39,7 +39,7 @@ use crate::{
 pub const ROLE: &str = "router";
 
 /// Topics that the router reads, co-partitioned.
-pub const READS: [Topic; 9] = [
+pub const READS: [Topic; 10] = [
     Topic::RequestsOtp,
     Topic::RequestsNotice,
     Topic::RequestsMarketing,
@@ -49,16 +49,18 @@ pub const READS: [Topic; 9] = [
     Topic::Attempts,
     Topic::ReceiptsRaw,
     Topic::Outcomes,
+    Topic::State,
 ];
 
 /// Topics that it opens.
-const WRITES: [Topic; 6] = [
+const WRITES: [Topic; 7] = [
     Topic::DispatchOtp,
     Topic::DispatchNotice,
     Topic::DispatchMarketing,
     Topic::Attempts,
     Topic::Receipts,
     Topic::Outcomes,
+    Topic::State,
 ];
 
 /// Undecided messages of a lane in a partition: beyond the first the lane's requests are paused, below the second
@@ -112,6 +114,7 @@ impl Service {
             role: ROLE.to_owned(),
             reads: READS.to_vec(),
             writes: WRITES.to_vec(),
+            kept: Some(Topic::State),
         };
         let router = Router {
             shared,
@@ -169,6 +172,7 @@ struct Router {
 #[derive(Clone, Copy, Default)]
 struct Waiting {
     open: usize,
+    parked: usize,
     undecided: [usize; 3],
     oldest_seconds: [f64; 3],
 }
@@ -184,6 +188,7 @@ impl Waiting {
         };
         Self {
             open: state.open_messages(),
+            parked: state.parked(),
             undecided: Lane::ALL.map(|lane| queue(lane).len()),
             oldest_seconds: Lane::ALL.map(age),
         }
@@ -229,10 +234,10 @@ impl Role for Router {
     fn act(&mut self, state: &mut Partition, share: Share, out: &mut Outbox) {
         let now = self.shared.clock.now();
         for chore in std::mem::take(&mut state.chores) {
-            out.fact(chore.record, chore.ends.map(|work| state.token(work)));
+            out.fact(chore.record, chore.ends.map(|work| state.token_of(work)));
         }
-        for record in std::mem::take(&mut state.receipts) {
-            out.owned(record);
+        for (record, offset) in std::mem::take(&mut state.receipts) {
+            out.owned_noted(record, state.token_of_receipt(offset));
         }
         while let Some(Reverse((at, id))) = state.timers.peek().copied() {
             if at > now {
@@ -249,6 +254,12 @@ impl Role for Router {
             self.route(state, lane, share, now, out);
         }
         self.hear(state);
+        for copy in state.park(now) {
+            out.owned(copy);
+        }
+        for (tombstone, token) in state.tombstones() {
+            out.fact(tombstone, Some(token));
+        }
         let full = Lane::ALL.map(|lane| self.paused(state).contains(&Topic::requests(lane)));
         self.paused.insert(state.number, full);
         self.report(state, now, out);
@@ -258,8 +269,20 @@ impl Role for Router {
         state.acknowledged(token);
     }
 
+    fn restored(&mut self, state: &mut Partition) {
+        state.restored();
+    }
+
+    fn inherits(&self, state: &Partition) -> bool {
+        state.inherits()
+    }
+
     fn floors(&self, state: &Partition) -> BTreeMap<Topic, Floor> {
         state.floors()
+    }
+
+    fn committed(&mut self, state: &mut Partition) {
+        state.committed();
     }
 
     fn paused(&self, state: &Partition) -> Vec<Topic> {
@@ -294,6 +317,7 @@ impl Role for Router {
         self.shown = now;
         metrics::ejected(self.admission.ejected().len());
         metrics::open(self.waiting.values().map(|w| w.open).sum());
+        metrics::parked(self.waiting.values().map(|w| w.parked).sum());
         for lane in Lane::ALL {
             let i = lane.index();
             let messages = self.waiting.values().map(|w| w.undecided[i]).sum();
@@ -358,7 +382,8 @@ impl Router {
                     .outcome
                     .as_ref()
                     .map_or(now, |o| o.ended_at.plus_millis(window));
-                if held.entry.may_be_corrected() && now < until {
+                let waits = held.entry.may_be_corrected() && !held.entry.superseded;
+                if waits && now < until {
                     state.timers.push(Reverse((until, id)));
                 } else {
                     state.close(id);
@@ -406,7 +431,7 @@ impl Router {
                 .entry
                 .attempts
                 .iter_mut()
-                .find(|a| a.n == n && a.report.is_none());
+                .find(|a| a.n == n && a.report().is_none());
             let Some(attempt) = waits else { continue };
             attempt.overdue = true;
             let channel = attempt.channel.clone();

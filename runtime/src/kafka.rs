@@ -2,13 +2,16 @@
 
 pub mod admin;
 pub mod fence;
+pub mod fetch;
 pub mod follow;
 pub mod ledger;
 pub mod member;
 pub mod owner;
+pub mod parking;
 pub mod partitioner;
 pub mod producer;
 mod record;
+pub mod seat;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -56,6 +59,10 @@ pub enum Error {
     /// The configuration or the topics are not what a role needs; says what to run.
     #[error("{0}")]
     Setup(String),
+    /// The broker takes another member for this one: a broker that was away for longer than a session may take a
+    /// member's own coming back for a twin, and librdkafka cannot go on from there.
+    #[error("kafka: {0}")]
+    Fenced(String),
     /// The promise cannot be kept any more; the process must end.
     #[error("kafka: {0}")]
     Fatal(String),

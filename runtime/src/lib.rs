@@ -12,5 +12,5 @@ pub mod metrics;
 pub mod pacer;
 pub mod secret;
 pub mod telemetry;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;

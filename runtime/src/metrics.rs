@@ -7,6 +7,7 @@ const LAG: &str = "jixinda_runtime_consumer_lag_records";
 const PARTITIONS: &str = "jixinda_runtime_partitions_owned";
 const TAKEOVERS: &str = "jixinda_runtime_takeovers_total";
 const FENCED: &str = "jixinda_runtime_fenced_total";
+const REJOINED: &str = "jixinda_runtime_rejoined_total";
 const STALE: &str = "jixinda_runtime_stale_records_total";
 const PRODUCE_ERRORS: &str = "jixinda_runtime_produce_errors_total";
 const TAKEOVER_SECONDS: &str = "jixinda_runtime_takeover_seconds";
@@ -42,6 +43,10 @@ pub fn install() -> Result<PrometheusHandle, Error> {
     metrics::describe_counter!(TAKEOVERS, "partitions taken over, by role");
     metrics::describe_counter!(FENCED, "partitions lost to another writer, by role");
     metrics::describe_counter!(
+        REJOINED,
+        "times a member was fenced off by the broker and joined again, by role"
+    );
+    metrics::describe_counter!(
         STALE,
         "records of a writer that no longer counts, by role and topic"
     );
@@ -72,6 +77,10 @@ pub(crate) fn takeover(role: &str, seconds: f64) {
 
 pub(crate) fn fenced(role: &str) {
     metrics::counter!(FENCED, "role" => role.to_owned()).increment(1);
+}
+
+pub(crate) fn rejoined(role: &str) {
+    metrics::counter!(REJOINED, "role" => role.to_owned()).increment(1);
 }
 
 pub(crate) fn stale(role: &str, topic: &'static str) {

@@ -5,8 +5,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     AppId, Envelope, EventId, MessageId, Position, Reason, Timestamp,
     event::{
-        AttemptFinished, AttemptNotStarted, AttemptStarted, DeadLetter, HealthReport, Opened,
-        Outcome, OutcomeCorrected, RawReceipt, Receipt, Request, Routed, kind,
+        AttemptFinished, AttemptNotStarted, AttemptStarted, DeadLetter, Discarded, HealthReport,
+        Inbound, Opened, Outcome, OutcomeCorrected, RawReceipt, Receipt, Redriven, Request, Routed,
+        kind,
     },
 };
 
@@ -25,6 +26,8 @@ pub enum Event {
     AttemptFinished(Envelope<AttemptFinished>),
     /// A receipt as the vendor reported it.
     RawReceipt(Envelope<RawReceipt>),
+    /// A message from a handset.
+    Inbound(Envelope<Inbound>),
     /// A receipt joined with its attempt.
     Receipt(Envelope<Receipt>),
     /// How a message ended.
@@ -37,6 +40,10 @@ pub enum Event {
     Health(Envelope<HealthReport>),
     /// A record that could not be handled.
     DeadLetter(Envelope<DeadLetter>),
+    /// An operator has something sent again.
+    Redriven(Envelope<Redriven>),
+    /// An operator has decided that nothing more is to be done.
+    Discarded(Envelope<Discarded>),
 }
 
 /// Why bytes are no event of ours.
@@ -99,12 +106,15 @@ pub fn decode(header: Option<(&str, u32)>, bytes: &[u8]) -> Result<Event, Decode
         (kind::ATTEMPT_NOT_STARTED, 1) => Event::AttemptNotStarted(read(bytes)?),
         (kind::ATTEMPT_FINISHED, 1) => Event::AttemptFinished(read(bytes)?),
         (kind::RAW_RECEIPT, 1) => Event::RawReceipt(read(bytes)?),
+        (kind::INBOUND, 1) => Event::Inbound(read(bytes)?),
         (kind::RECEIPT, 1) => Event::Receipt(read(bytes)?),
         (kind::OUTCOME, 1) => Event::Outcome(read(bytes)?),
         (kind::OUTCOME_CORRECTED, 1) => Event::OutcomeCorrected(Box::new(read(bytes)?)),
         (kind::OPENED, 1) => Event::Opened(read(bytes)?),
         (kind::HEALTH, 1) => Event::Health(read(bytes)?),
         (kind::DEAD_LETTER, 1) => Event::DeadLetter(read(bytes)?),
+        (kind::REDRIVEN, 1) => Event::Redriven(read(bytes)?),
+        (kind::DISCARDED, 1) => Event::Discarded(read(bytes)?),
         (name, version) => {
             return Err(DecodeError::Unknown {
                 kind: name.chars().take(64).collect(),

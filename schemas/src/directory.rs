@@ -120,9 +120,9 @@ pub struct Channel<S = Sealed> {
     /// E.164 prefixes that it reaches, such as `+86`; empty means all.
     #[serde(default)]
     pub prefixes: Vec<String>,
-    /// Vendor calls per second over all senders.
+    /// Messages per second over all senders.
     pub rate_per_second: u32,
-    /// Calls open at once over all senders.
+    /// Messages in calls open at once over all senders.
     pub max_in_flight: u32,
     /// Price of one segment in millionths of the account's currency; the longest prefix and the named lane win.
     #[serde(default)]
@@ -250,6 +250,10 @@ pub struct Template {
     /// A disabled one cannot be used in new requests.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Outside of mainland China, curly quotes, long dashes and the like become plain ones where the text then fits the
+    /// GSM alphabet: fewer segments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub smart_encoding: bool,
     /// Where it is registered.
     #[serde(default)]
     pub channels: BTreeMap<ChannelId, TemplateOnChannel>,

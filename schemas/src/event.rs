@@ -3,9 +3,11 @@
 pub mod attempt;
 pub mod dead_letter;
 pub mod health;
+pub mod inbound;
 pub mod opened;
 pub mod outcome;
 pub mod receipt;
+pub mod redrive;
 pub mod request;
 pub mod routed;
 
@@ -14,9 +16,11 @@ pub use attempt::{
 };
 pub use dead_letter::DeadLetter;
 pub use health::{HealthCell, HealthReport};
+pub use inbound::Inbound;
 pub use opened::Opened;
 pub use outcome::{AttemptState, AttemptSummary, Outcome, OutcomeCorrected, Terminal};
 pub use receipt::{RawReceipt, Receipt};
+pub use redrive::{Discarded, Operator, RedriveOf, Redriven};
 pub use request::Request;
 pub use routed::{Considered, Gate, Routed};
 
@@ -34,6 +38,8 @@ pub mod kind {
     pub const ATTEMPT_FINISHED: &str = "attempt_finished";
     /// A receipt as a vendor reported it: [`RawReceipt`](super::RawReceipt).
     pub const RAW_RECEIPT: &str = "raw_receipt";
+    /// A message from a handset: [`Inbound`](super::Inbound).
+    pub const INBOUND: &str = "inbound";
     /// A receipt joined with its attempt: [`Receipt`](super::Receipt).
     pub const RECEIPT: &str = "receipt";
     /// How a message ended: [`Outcome`](super::Outcome).
@@ -46,20 +52,27 @@ pub mod kind {
     pub const HEALTH: &str = "health";
     /// A record that could not be handled: [`DeadLetter`](super::DeadLetter).
     pub const DEAD_LETTER: &str = "dead_letter";
+    /// An operator has something sent again: [`Redriven`](super::Redriven).
+    pub const REDRIVEN: &str = "redriven";
+    /// An operator has decided that nothing more is to be done: [`Discarded`](super::Discarded).
+    pub const DISCARDED: &str = "discarded";
 
     /// Every kind.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 15] = [
         REQUEST,
         ROUTED,
         ATTEMPT_STARTED,
         ATTEMPT_NOT_STARTED,
         ATTEMPT_FINISHED,
         RAW_RECEIPT,
+        INBOUND,
         RECEIPT,
         OUTCOME,
         OUTCOME_CORRECTED,
         OPENED,
         HEALTH,
         DEAD_LETTER,
+        REDRIVEN,
+        DISCARDED,
     ];
 }

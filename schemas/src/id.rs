@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Phone, Position};
+use crate::{Phone, Position, event::RedriveOf};
 
 /// The text is not a name: 1 to 64 of `a-z 0-9 _ - .`, first one alphanumeric.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +133,7 @@ uuid_id!(
     MessageId
 );
 uuid_id!(
-    /// Identifies one attempt, derived from the message and the number of the decision.
+    /// Identifies one attempt, derived from the message, its request and the number of the decision.
     AttemptId
 );
 uuid_id!(
@@ -199,13 +199,33 @@ impl MessageId {
             &[position.to_string().as_bytes()],
         ))
     }
+
+    /// Of the message that is sent again for `of`: whoever does it, and however often, it is the same one.
+    #[must_use]
+    pub fn redrive(of: &RedriveOf) -> Self {
+        Self(derive(
+            "message/redrive",
+            &[
+                of.message_id.0.as_bytes(),
+                of.request.to_string().as_bytes(),
+            ],
+        ))
+    }
 }
 
 impl AttemptId {
-    /// The attempt of decision `n` of `message`.
+    /// The attempt of decision `n` of the message that the record at `request` made: an id may be used again after its
+    /// window, and what is known of an attempt must not pass for another message's.
     #[must_use]
-    pub fn new(message: MessageId, n: u16) -> Self {
-        Self(derive("attempt", &[message.0.as_bytes(), &n.to_be_bytes()]))
+    pub fn new(message: MessageId, request: &Position, n: u16) -> Self {
+        Self(derive(
+            "attempt",
+            &[
+                message.0.as_bytes(),
+                request.to_string().as_bytes(),
+                &n.to_be_bytes(),
+            ],
+        ))
     }
 }
 

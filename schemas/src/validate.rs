@@ -6,7 +6,7 @@ use crate::{
     AppId, Lane, Phone, Reason, Timestamp,
     directory::{App, Signature, Snapshot, Suppressions, Template, VariableKind},
     event::Request,
-    template,
+    segments, template,
 };
 
 /// Largest record or single-request body, in bytes.
@@ -158,8 +158,12 @@ pub fn check(request: &Request, context: &Context<'_>) -> Result<Accepted, Vec<P
         ));
     }
     let text = signature.map(|s| {
-        template::render(&template.body, &request.params)
-            .map(|body| format!("【{}】{body}", s.text))
+        let body = template::render(&template.body, &request.params)?;
+        let text = format!("【{}】{body}", s.text);
+        Ok::<_, template::Error>(match request.recipient.china_national() {
+            None if template.smart_encoding => segments::smart(&text).into_owned(),
+            _ => text,
+        })
     });
     match (signature, text) {
         (Some(signature), Some(Ok(text))) if problems.is_empty() => {

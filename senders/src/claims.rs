@@ -1,6 +1,6 @@
 //! Routings and their claims in one partition. Pure.
 //!
-//! Invariants: (message, n) belongs to the first valid claim in the log, whoever wrote it; a vendor is called only by
+//! Invariants: an attempt belongs to the first valid claim in the log, whoever wrote it; a vendor is called only by
 //! the job in memory that wrote the winning claim, while that claim is young; a claim of anyone else that no result
 //! follows ends as unknown; a result, once known, is written whatever happened meanwhile.
 
@@ -12,7 +12,7 @@ use std::{
 
 use jixinda_runtime::kafka::ledger::Ledger;
 use jixinda_schemas::{
-    AppId, CallId, Lane, MessageId, Position, Timestamp, Topic,
+    AppId, AttemptId, CallId, Lane, MessageId, Position, Timestamp, Topic,
     event::{AttemptFinished, AttemptNotStarted, AttemptStarted, Routed},
 };
 
@@ -20,9 +20,6 @@ use jixinda_schemas::{
 pub const CLAIM_AGE: Duration = Duration::from_secs(5);
 /// Beyond the call timeout, how long the owner waits for the result of a claim that is not its own.
 pub const FOREIGN_GRACE: Duration = Duration::from_secs(5);
-
-/// Message and number of the decision.
-pub type Key = (MessageId, u16);
 
 /// A routing with what its events need.
 #[derive(Debug)]
@@ -36,24 +33,28 @@ pub struct Order {
 }
 
 impl Order {
-    /// Message and number of the decision.
+    /// What its claims are told by.
     #[must_use]
-    pub fn key(&self) -> Key {
-        (self.message_id, self.routed.n)
+    pub const fn key(&self) -> AttemptId {
+        self.routed.attempt_id
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Mine {
-    call_id: CallId,
-    /// Before the claim was written.
+/// Claims of ours that go in one call. The call waits until each of them was read back, or lost.
+#[derive(Clone, Debug)]
+struct Group {
+    /// Before the first of them was written.
     written: Duration,
+    /// Neither read back nor lost so far.
+    missing: usize,
+    won: Vec<AttemptId>,
 }
 
 #[derive(Clone, Debug)]
 enum Claim {
     /// For a call.
     Started {
+        message_id: MessageId,
         started: AttemptStarted,
         app_id: Option<AppId>,
         /// The owner's first read of it.
@@ -62,24 +63,27 @@ enum Claim {
     GivenBack,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Job {
     order: Option<Arc<Order>>,
     claim: Option<Claim>,
     finished: bool,
-    /// Our own claim, written in this ownership.
-    mine: Option<Mine>,
+    /// The call of our own claim, written in this ownership.
+    mine: Option<CallId>,
     /// Something that settles it was written and not read back yet.
     settling: bool,
 }
 
-/// What became of our claim.
-#[derive(Debug)]
-pub enum Won {
-    /// Call the vendor now.
-    Call(Arc<Order>, CallId),
-    /// Too old: say that no call was made.
-    TooOld(Arc<Order>, CallId),
+/// Claims of ours that won, of one call.
+#[derive(Clone, Debug)]
+pub struct Won {
+    pub call_id: CallId,
+    /// In the order in which they were claimed.
+    pub orders: Vec<Arc<Order>>,
+    /// Before the first of them was written.
+    written: Duration,
+    /// Call the vendor now; otherwise it is too late, and all that remains is to say that no call was made.
+    pub young: bool,
 }
 
 /// A claim of someone who did not say how it ended.
@@ -91,16 +95,20 @@ pub struct Abandoned {
 }
 
 /// All routings and claims of one partition that are not settled.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Claims {
-    jobs: HashMap<Key, Job>,
-    ledger: Ledger<Key>,
+    jobs: HashMap<AttemptId, Job>,
+    ledger: Ledger<AttemptId>,
     /// Routings to look at, with the time of their first read.
     pub ready: [VecDeque<(Arc<Order>, Duration)>; 3],
-    won: VecDeque<Key>,
-    foreign: VecDeque<Key>,
+    groups: HashMap<CallId, Group>,
+    /// Groups of which nothing is missing.
+    won: VecDeque<CallId>,
+    /// Groups in the order in which they were written, for those of which something never comes.
+    waiting: VecDeque<(Duration, CallId)>,
+    foreign: VecDeque<AttemptId>,
     /// Claims that were read before their routing, with lane and broker time.
-    early: VecDeque<(Key, Lane, Timestamp)>,
+    early: VecDeque<(AttemptId, Lane, Timestamp)>,
     /// Broker time up to which the routings of each lane were read.
     read_to: [Timestamp; 3],
     /// Claims of ours that another claim beat: they free their place.
@@ -131,7 +139,7 @@ impl Claims {
     }
 
     /// The job of a valid claim, unless an earlier claim won it.
-    fn claimable(&mut self, key: Key, place: (i64, Lane, Timestamp)) -> Option<&mut Job> {
+    fn claimable(&mut self, key: AttemptId, place: (i64, Lane, Timestamp)) -> Option<&mut Job> {
         let (offset, lane, at) = place;
         if !self.ledger.knows(&key) {
             self.early.push_back((key, lane, at));
@@ -148,38 +156,34 @@ impl Claims {
     pub fn started(
         &mut self,
         place: (i64, Timestamp),
-        id: MessageId,
+        message_id: MessageId,
         app_id: Option<AppId>,
         started: AttemptStarted,
         now: Duration,
     ) {
-        let (key, call_id) = ((id, started.n), started.call_id);
+        let (key, call_id) = (started.attempt_id, started.call_id);
         let place = (place.0, started.lane, place.1);
         let Some(job) = self.claimable(key, place) else {
             self.beaten(key, Some(call_id));
             return;
         };
-        let ours = job.mine.is_some_and(|mine| mine.call_id == call_id);
+        let ours = job.mine == Some(call_id);
         job.claim = Some(Claim::Started {
+            message_id,
             started,
             app_id,
             read: now,
         });
         if ours {
-            self.won.push_back(key);
+            self.came(key, call_id, true);
         } else {
             self.foreign.push_back(key);
         }
     }
 
     /// A valid claim that gives the routing back.
-    pub fn not_started(
-        &mut self,
-        place: (i64, Timestamp),
-        id: MessageId,
-        given_back: &AttemptNotStarted,
-    ) {
-        let key = (id, given_back.n);
+    pub fn not_started(&mut self, place: (i64, Timestamp), given_back: &AttemptNotStarted) {
+        let key = given_back.attempt_id;
         let Some(job) = self.claimable(key, (place.0, given_back.lane, place.1)) else {
             return;
         };
@@ -192,8 +196,8 @@ impl Claims {
     }
 
     /// A result, of whoever made the call; it counts when its claim does.
-    pub fn finished(&mut self, offset: i64, id: MessageId, finished: &AttemptFinished) {
-        let key = (id, finished.n);
+    pub fn finished(&mut self, offset: i64, finished: &AttemptFinished) {
+        let key = finished.attempt_id;
         let Some(job) = self.jobs.get_mut(&key) else {
             return;
         };
@@ -208,76 +212,146 @@ impl Claims {
         }
     }
 
-    fn settle(&mut self, key: Key) {
+    fn settle(&mut self, key: AttemptId) {
         self.ledger.end(&key);
-        self.jobs.remove(&key);
+        let job = self.jobs.remove(&key);
+        if let Some(call_id) = job.and_then(|job| job.mine) {
+            self.came(key, call_id, false);
+        }
     }
 
     /// Our claim of the key lost; `call_id` restricts it to that claim.
-    fn beaten(&mut self, key: Key, call_id: Option<CallId>) {
+    fn beaten(&mut self, key: AttemptId, call_id: Option<CallId>) {
         let Some(job) = self.jobs.get_mut(&key) else {
             return;
         };
-        if job
-            .mine
-            .is_some_and(|mine| call_id.is_none_or(|id| id == mine.call_id))
-        {
-            job.mine = None;
-            self.lost.extend(job.order.clone());
+        let Some(mine) = job.mine.filter(|mine| call_id.is_none_or(|id| id == *mine)) else {
+            return;
+        };
+        job.mine = None;
+        self.lost.extend(job.order.clone());
+        self.came(key, mine, false);
+    }
+
+    /// A claim of ours was read back, or will not be.
+    fn came(&mut self, key: AttemptId, call_id: CallId, won: bool) {
+        let Some(group) = self.groups.get_mut(&call_id) else {
+            return;
+        };
+        if let Some(place) = group.won.iter().position(|known| *known == key) {
+            // It had come before.
+            if !won {
+                group.won.remove(place);
+            }
+            return;
+        }
+        group.missing = group.missing.saturating_sub(1);
+        if won {
+            group.won.push(key);
+        }
+        if group.missing == 0 {
+            self.won.push_back(call_id);
         }
     }
 
     /// Whether the routing is still free to be claimed by us.
     #[must_use]
-    pub fn is_free(&self, key: &Key) -> bool {
+    pub fn is_free(&self, key: &AttemptId) -> bool {
         self.jobs
             .get(key)
             .is_some_and(|job| job.claim.is_none() && job.mine.is_none() && !job.settling)
     }
 
-    /// We wrote a claim for a call at `now`, measured before the write.
-    pub fn claimed(&mut self, key: Key, call_id: CallId, now: Duration) {
-        if let Some(job) = self.jobs.get_mut(&key) {
-            job.mine = Some(Mine {
-                call_id,
+    /// We wrote a claim for a call at `now`, measured before the write. Claims of one act may share a call.
+    pub fn claimed(&mut self, key: AttemptId, call_id: CallId, now: Duration) {
+        let Some(job) = self.jobs.get_mut(&key) else {
+            return;
+        };
+        job.mine = Some(call_id);
+        let waiting = &mut self.waiting;
+        let group = self.groups.entry(call_id).or_insert_with(|| {
+            waiting.push_back((now, call_id));
+            Group {
                 written: now,
-            });
-        }
+                missing: 0,
+                won: Vec::new(),
+            }
+        });
+        group.missing += 1;
+    }
+
+    /// The claim is taken as won before it was read back: the call may be a second one. Only to measure what reading
+    /// back costs.
+    #[cfg(feature = "bench-without-read-back")]
+    pub fn won_unread(&mut self, key: AttemptId, call_id: CallId) {
+        self.came(key, call_id, true);
     }
 
     /// We wrote something that will settle the routing.
-    pub fn settling(&mut self, key: Key) {
+    pub fn settling(&mut self, key: AttemptId) {
         if let Some(job) = self.jobs.get_mut(&key) {
             job.settling = true;
         }
     }
 
-    /// The next of our claims that won.
+    /// The next call, of our claims that won.
     pub fn next_won(&mut self, now: Duration) -> Option<Won> {
+        let old = |written: Duration| now.saturating_sub(written) >= CLAIM_AGE;
+        // What is missing of a group for so long makes no call any more; those that came are let go.
+        while let Some((_, call_id)) = self.waiting.front().copied().filter(|w| old(w.0)) {
+            self.waiting.pop_front();
+            let group = self.groups.get(&call_id);
+            if group.is_some_and(|group| group.missing > 0 && !group.won.is_empty()) {
+                self.won.push_back(call_id);
+            }
+        }
         loop {
-            let key = self.won.pop_front()?;
-            let Some(job) = self.jobs.get_mut(&key) else {
+            let call_id = self.won.pop_front()?;
+            let Some(group) = self.groups.get_mut(&call_id) else {
                 continue;
             };
-            let (Some(order), Some(mine)) = (job.order.clone(), job.mine) else {
-                continue;
-            };
-            job.settling = true;
-            let old = now.saturating_sub(mine.written) >= CLAIM_AGE;
-            return Some(if old {
-                Won::TooOld(order, mine.call_id)
-            } else {
-                Won::Call(order, mine.call_id)
-            });
+            let (written, keys) = (group.written, std::mem::take(&mut group.won));
+            if group.missing == 0 {
+                self.groups.remove(&call_id);
+            }
+            let mut orders = Vec::with_capacity(keys.len());
+            for key in keys {
+                let job = self.jobs.get_mut(&key);
+                let Some(job) = job.filter(|job| !job.settling && job.mine.is_some()) else {
+                    continue;
+                };
+                if let Some(order) = &job.order {
+                    job.settling = true;
+                    orders.push(Arc::clone(order));
+                }
+            }
+            if !orders.is_empty() {
+                return Some(Won {
+                    call_id,
+                    orders,
+                    written,
+                    young: !old(written),
+                });
+            }
         }
     }
 
-    /// A claim that won and cannot be called yet: it is the next one again.
-    pub fn put_back(&mut self, order: &Order) {
-        if let Some(job) = self.jobs.get_mut(&order.key()) {
-            job.settling = false;
-            self.won.push_front(order.key());
+    /// A call that cannot be made yet: it is the next one again.
+    pub fn put_back(&mut self, won: &Won) {
+        let mut keys = Vec::with_capacity(won.orders.len());
+        for order in &won.orders {
+            if let Some(job) = self.jobs.get_mut(&order.key()) {
+                job.settling = false;
+                keys.push(order.key());
+            }
         }
+        let group = self.groups.entry(won.call_id).or_insert_with(|| Group {
+            written: won.written,
+            missing: 0,
+            won: Vec::new(),
+        });
+        group.won = keys;
+        self.won.push_front(won.call_id);
     }
 
     /// Claims of others whose time is up. `timeout` is the longest call.
@@ -295,6 +369,7 @@ impl Claims {
                 continue;
             };
             let Some(Claim::Started {
+                message_id,
                 started,
                 app_id,
                 read,
@@ -305,7 +380,7 @@ impl Claims {
             if job.order.is_some() && now.saturating_sub(*read) >= timeout + FOREIGN_GRACE {
                 job.settling = true;
                 out.push(Abandoned {
-                    message_id: key.0,
+                    message_id: *message_id,
                     app_id: app_id.clone(),
                     started: started.clone(),
                 });
@@ -342,7 +417,7 @@ impl Claims {
     /// Claims of ours for which no call was made: they hold places in the limiter.
     pub fn mine_uncalled(&self) -> impl Iterator<Item = (&Arc<Order>, CallId)> {
         let waiting = self.jobs.values().filter(|job| !job.settling);
-        waiting.filter_map(|job| Some((job.order.as_ref()?, job.mine?.call_id)))
+        waiting.filter_map(|job| Some((job.order.as_ref()?, job.mine?)))
     }
 
     /// Lowest offsets still needed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jixinda_runtime::kafka::OwnedRecord;
 use jixinda_schemas::{
-    AttemptId, CallId, Timestamp, Topic, WriterId,
+    CallId, Timestamp, Topic, WriterId,
     codec::{self, About},
     event::{
         AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, NotStartedCause, kind,
@@ -26,7 +26,7 @@ fn record<T: Serialize>(
     let headers = Headers {
         lane: Some(order.routed.lane),
         channel: Some(order.routed.channel.clone()),
-        attempt: Some(order.key()),
+        attempt: Some((order.message_id, order.routed.n)),
         writer: Some(writer.clone()),
         traceparent: order.traceparent.clone(),
         ..Headers::of(name)
@@ -110,7 +110,7 @@ pub(crate) fn abandoned(abandoned: &Abandoned, writer: &WriterId, now: Timestamp
     let s = &abandoned.started;
     let payload = AttemptFinished {
         n: s.n,
-        attempt_id: AttemptId::new(abandoned.message_id, s.n),
+        attempt_id: s.attempt_id,
         lane: s.lane,
         recipient: s.recipient.clone(),
         channel: s.channel.clone(),

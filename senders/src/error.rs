@@ -7,6 +7,9 @@ pub enum Error {
     /// No HTTP client could be made, for instance because the system has no root certificates.
     #[error("cannot set up the HTTP client for vendor calls")]
     Client(#[source] reqwest::Error),
+    /// A setting cannot be used; names it.
+    #[error("{0}")]
+    Config(String),
     /// Kafka is not usable as set up, or this process was fenced.
     #[error(transparent)]
     Kafka(#[from] jixinda_runtime::kafka::Error),

@@ -40,7 +40,7 @@ impl Limiter {
             })
     }
 
-    /// Takes a place for one call of `lane`, if there is one now.
+    /// Takes a place for one message of `lane`, if there is one now.
     pub fn try_start(
         &mut self,
         channel: &Channel,
@@ -63,14 +63,21 @@ impl Limiter {
         fits
     }
 
-    /// Whether a call that has its place may begin now. Claims come back from the log in bunches, so that their own
-    /// pace is not that of the calls.
-    pub fn try_call(&mut self, channel: &Channel, share: Share, now: Duration) -> bool {
+    /// Whether a call of `count` messages that have their places may begin now. Claims come back from the log in
+    /// bunches, so that their own pace is not that of the calls. One of several goes as soon as its first may, and
+    /// those after it wait for all.
+    pub fn try_call(
+        &mut self,
+        channel: &Channel,
+        share: Share,
+        count: usize,
+        now: Duration,
+    ) -> bool {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
         let state = self.state(&channel.id);
         let fits = state.calls.fits(now, rate);
         if fits {
-            state.calls.take(now, rate);
+            (0..count).for_each(|_| state.calls.take(now, rate));
         }
         fits
     }
@@ -107,7 +114,7 @@ impl Limiter {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Calls and claims open on this instance.
+    /// Messages in calls and claims open on this instance.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.channels.values().map(|state| state.in_flight).sum()
@@ -157,7 +164,7 @@ mod tests {
     fn calls_of_claims_that_come_back_in_a_bunch_keep_the_rate() {
         let (mut l, c) = (Limiter::default(), channel(100, 1_000));
         let begun = |l: &mut Limiter, ms: std::ops::Range<u64>| {
-            ms.filter(|ms| l.try_call(&c, ALL, Duration::from_millis(*ms)))
+            ms.filter(|ms| l.try_call(&c, ALL, 1, Duration::from_millis(*ms)))
                 .count()
         };
         // Eager from the first moment on, as after a stall.

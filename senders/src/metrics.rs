@@ -17,6 +17,8 @@ pub const ABANDONED_TOTAL: &str = "jixinda_senders_abandoned_claims_total";
 /// Claims and calls open on this instance.
 pub const IN_FLIGHT: &str = "jixinda_senders_in_flight";
 
+/// Fetches of receipts, by channel and result.
+pub const RECEIPT_FETCHES_TOTAL: &str = "jixinda_senders_receipt_fetches_total";
 /// Receipt pushes by channel and result; `channel` is `unknown` until the token has been checked.
 pub const RECEIPT_PUSHES_TOTAL: &str = "jixinda_senders_receipt_pushes_total";
 /// Items of receipt pushes by channel and status.
@@ -26,7 +28,10 @@ pub const UNDOCUMENTED_CODES_TOTAL: &str = "jixinda_senders_undocumented_codes_t
 
 /// Tells the recorder what the metrics mean.
 pub fn describe() {
-    describe_counter!(CALLS_TOTAL, "vendor calls by channel and result");
+    describe_counter!(
+        CALLS_TOTAL,
+        "messages in vendor calls, by channel and result"
+    );
     describe_histogram!(CALL_SECONDS, "duration of vendor calls by channel");
     describe_counter!(GIVEN_BACK_TOTAL, "routings given back unsent, by cause");
     describe_counter!(
@@ -34,6 +39,10 @@ pub fn describe() {
         "claims whose owner died before it said how the call ended"
     );
     describe_gauge!(IN_FLIGHT, "claims and calls open on this instance");
+    describe_counter!(
+        RECEIPT_FETCHES_TOTAL,
+        "receipt fetches by channel and result"
+    );
     describe_counter!(RECEIPT_PUSHES_TOTAL, "receipt pushes by channel and result");
     describe_counter!(
         RECEIPT_ITEMS_TOTAL,
@@ -51,7 +60,13 @@ pub(crate) fn receipt_push(channel: &str, result: &'static str) {
         .increment(1);
 }
 
-/// Counts items of one push.
+/// Counts one fetch of receipts.
+pub(crate) fn fetched(channel: &str, result: &'static str) {
+    counter!(RECEIPT_FETCHES_TOTAL, "channel" => channel.to_owned(), "result" => result)
+        .increment(1);
+}
+
+/// Counts items of one push or fetch.
 pub(crate) fn receipt_items(channel: &str, status: &'static str, count: u64) {
     counter!(RECEIPT_ITEMS_TOTAL, "channel" => channel.to_owned(), "status" => status)
         .increment(count);
@@ -62,8 +77,8 @@ pub(crate) fn undocumented_code(vendor: &'static str) {
     counter!(UNDOCUMENTED_CODES_TOTAL, "vendor" => vendor).increment(1);
 }
 
-/// Counts a call. `channel` is one of the directory.
-pub(crate) fn call(channel: &str, result: &AttemptResult, elapsed: Duration) {
+/// Counts the result of one message in a call. `channel` is one of the directory.
+pub(crate) fn answered(channel: &str, result: &AttemptResult) {
     let result = match result {
         AttemptResult::Accepted { .. } => "accepted",
         AttemptResult::Rejected { .. } => "rejected",
@@ -71,6 +86,10 @@ pub(crate) fn call(channel: &str, result: &AttemptResult, elapsed: Duration) {
         AttemptResult::NotCalled => "not_called",
     };
     counter!(CALLS_TOTAL, "channel" => channel.to_owned(), "result" => result).increment(1);
+}
+
+/// Counts a call, of one message or more.
+pub(crate) fn called(channel: &str, elapsed: Duration) {
     histogram!(CALL_SECONDS, "channel" => channel.to_owned()).record(elapsed.as_secs_f64());
 }
 

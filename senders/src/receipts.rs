@@ -1,15 +1,19 @@
-//! Receipts that come in by push. Nothing is acknowledged before it is stored; nothing that came is thrown away.
+//! Receipts and inbound messages, pushed or fetched. Nothing is acknowledged before it is stored; nothing that came is thrown away.
 
+mod pull;
 mod push;
+mod taken;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use jixinda_schemas::event::{DeadLetter, RawReceipt};
+use jixinda_schemas::event::{DeadLetter, Inbound, RawReceipt};
 use tokio::sync::watch;
 
-pub use push::{MAX_BODY, MAX_ITEMS, MAX_PUSHES, router};
+pub use pull::{Held, pull_all};
+pub use push::{MAX_BODY, MAX_PUSHES, router};
+pub use taken::MAX_ITEMS;
 
 use crate::{registry::Registry, vendor::Now};
 
@@ -18,11 +22,23 @@ use crate::{registry::Registry, vendor::Now};
 pub trait ReceiptSink: Send + Sync {
     /// Returns once everything is durable. On an error the vendor is asked to push again, so what was written before
     /// the error comes a second time; receipts are folded, repeats do no harm.
-    async fn store(
-        &self,
-        receipts: Vec<RawReceipt>,
-        unreadable: Vec<DeadLetter>,
-    ) -> Result<(), Unavailable>;
+    async fn store(&self, taken: Taken) -> Result<(), Unavailable>;
+}
+
+/// What came in, as it is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    pub receipts: Vec<RawReceipt>,
+    pub inbound: Vec<Inbound>,
+    pub unreadable: Vec<DeadLetter>,
+}
+
+impl Taken {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.receipts.is_empty() && self.inbound.is_empty() && self.unreadable.is_empty()
+    }
 }
 
 /// The log cannot take the receipts now.

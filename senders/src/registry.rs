@@ -34,16 +34,27 @@ pub struct Registry {
     channels: BTreeMap<ChannelId, Result<Arc<Ready>, Unusable>>,
 }
 
+/// What the channels of a process have in common.
+#[derive(Clone)]
+pub struct Means {
+    pub key: PlatformKey,
+    /// Made by [`vendors::client`].
+    pub client: reqwest::Client,
+    pub now: Now,
+    /// Where vendors reach the receipt endpoint from outside, without a slash at the end.
+    pub public_url: Option<String>,
+}
+
+impl std::fmt::Debug for Means {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Means({:?})", self.public_url)
+    }
+}
+
 impl Registry {
     /// Builds the registry of `snapshot`, keeping from `previous` what did not change.
     #[must_use]
-    pub fn build(
-        previous: Option<&Self>,
-        snapshot: &Snapshot,
-        key: &PlatformKey,
-        client: &reqwest::Client,
-        now: &Now,
-    ) -> Self {
+    pub fn build(previous: Option<&Self>, snapshot: &Snapshot, means: &Means) -> Self {
         let channels = snapshot
             .channels
             .iter()
@@ -51,7 +62,7 @@ impl Registry {
                 let old = previous.and_then(|registry| registry.get(id.as_str()));
                 let entry = match old {
                     Some(old) if old.channel == *channel => Ok(Arc::clone(old)),
-                    old => ready(old, channel, key, client, now).map(Arc::new),
+                    old => ready(old, channel, means).map(Arc::new),
                 };
                 (id.clone(), entry)
             })
@@ -83,11 +94,10 @@ impl Registry {
 fn ready(
     old: Option<&Arc<Ready>>,
     channel: &Arc<Channel>,
-    key: &PlatformKey,
-    client: &reqwest::Client,
-    now: &Now,
+    means: &Means,
 ) -> Result<Ready, Unusable> {
     let open = |name: &str, sealed: &Sealed| {
+        let key = &means.key;
         key.open(&channel_place(&channel.id, name), sealed)
             .map(Secret::new)
             .map_err(|e| Unusable::SealedSecret {
@@ -109,11 +119,18 @@ fn ready(
                 .iter()
                 .map(|(name, sealed)| Ok((name.clone(), open(name, sealed)?)))
                 .collect::<Result<_, Unusable>>()?;
+            let callback = receipt_token.as_ref().zip(means.public_url.as_ref());
+            let callback = callback.map(|(token, base)| {
+                let (id, token) = (&channel.id, token.expose());
+                Secret::new(format!("{base}/receipts/{id}/{token}"))
+            });
             vendors::build(&Account {
                 channel,
                 secrets,
-                client: client.clone(),
-                now: Arc::clone(now),
+                client: means.client.clone(),
+                now: Arc::clone(&means.now),
+                public_url: means.public_url.clone(),
+                callback,
             })?
         }
     };
@@ -130,4 +147,5 @@ fn same_account(old: &Channel, new: &Channel) -> bool {
         && old.endpoint == new.endpoint
         && old.settings == new.settings
         && old.secrets == new.secrets
+        && old.receipt_token == new.receipt_token
 }

@@ -16,7 +16,7 @@ use jixinda_runtime::{
     },
 };
 use jixinda_schemas::{
-    CallId, Lane, Timestamp, Topic, WriterId,
+    CallId, Lane, Phone, Timestamp, Topic, WriterId,
     codec::{self, Event},
     directory::ChannelMode,
     event::{AttemptResult, NotStartedCause},
@@ -29,7 +29,8 @@ use crate::{
     emit,
     limiter::Limiter,
     metrics,
-    registry::Registry,
+    receipts::Held,
+    registry::{Ready, Registry},
     service::SharedRegistry,
     vendor::{Call, Item},
 };
@@ -37,15 +38,44 @@ use crate::{
 /// Routings looked at in one act, for each lane, and passed over because their channel was found full before.
 const LOOK: usize = 256;
 const PASS: usize = 4_096;
+/// Calls that are put together at once, of one partition and lane.
+const OPEN_CALLS: usize = 16;
 
-/// A call that has ended.
+/// A call that has ended, with a result for each of its messages.
 struct Done {
-    order: Arc<Order>,
+    results: Vec<(Arc<Order>, AttemptResult)>,
     writer: WriterId,
     call_id: CallId,
-    result: AttemptResult,
     submitted_at: Timestamp,
     elapsed: Duration,
+}
+
+/// A call that is being put together while routings are claimed.
+struct Together {
+    call_id: CallId,
+    ready: Arc<Ready>,
+    first: Item,
+    /// One call has each number once.
+    recipients: Vec<Phone>,
+}
+
+impl Together {
+    fn takes(&self, item: &Item) -> bool {
+        let vendor = &self.ready.vendor;
+        self.recipients.len() < vendor.limits().max_items
+            && vendor.fits(&self.first, item)
+            && !self.recipients.contains(&item.recipient)
+    }
+}
+
+fn item(order: &Order) -> Item {
+    let routed = &order.routed;
+    Item {
+        recipient: routed.recipient.clone(),
+        sign_name: routed.sign_name.clone(),
+        content: routed.content.clone(),
+        text: routed.text.clone(),
+    }
 }
 
 pub(crate) struct Sender {
@@ -56,12 +86,18 @@ pub(crate) struct Sender {
     /// Results of calls; bounded by the concurrency of the channels.
     done: Arc<Mutex<Vec<Done>>>,
     calls: tokio::runtime::Handle,
+    held: Held,
     draining: bool,
 }
 
 impl Sender {
-    /// Calls run on the runtime of the caller.
-    pub(crate) fn new(pool: String, registry: SharedRegistry, clock: SharedClock) -> Self {
+    /// Calls run on the runtime of the caller. `held` is told of every partition.
+    pub(crate) fn new(
+        pool: String,
+        registry: SharedRegistry,
+        clock: SharedClock,
+        held: Held,
+    ) -> Self {
         Self {
             pool,
             registry,
@@ -69,6 +105,7 @@ impl Sender {
             limiter: Limiter::default(),
             done: Arc::default(),
             calls: tokio::runtime::Handle::current(),
+            held,
             draining: false,
         }
     }
@@ -83,7 +120,8 @@ pub(crate) struct Partition {
 impl Role for Sender {
     type Partition = Partition;
 
-    fn open(&mut self, _partition: i32, writer: &WriterId, _marks: &Marks) -> Partition {
+    fn open(&mut self, partition: i32, writer: &WriterId, _marks: &Marks) -> Partition {
+        self.held.take(partition);
         Partition {
             writer: writer.clone(),
             claims: Claims::default(),
@@ -124,16 +162,8 @@ impl Role for Sender {
                     state.claims.started(place, id, e.app_id, e.payload, now);
                 }
             }
-            Event::AttemptNotStarted(e) if valid => {
-                if let Some(id) = e.message_id {
-                    state.claims.not_started(place, id, &e.payload);
-                }
-            }
-            Event::AttemptFinished(e) => {
-                if let Some(id) = e.message_id {
-                    state.claims.finished(record.offset, id, &e.payload);
-                }
-            }
+            Event::AttemptNotStarted(e) if valid => state.claims.not_started(place, &e.payload),
+            Event::AttemptFinished(e) => state.claims.finished(record.offset, &e.payload),
             _ => {}
         }
         for order in state.claims.lost.drain(..) {
@@ -154,17 +184,18 @@ impl Role for Sender {
         let registry = self.registry.load_full();
         let mut early = Vec::new();
         while let Some(won) = state.claims.next_won(uptime) {
-            if let Won::Call(order, _) = &won
-                && let Some(ready) = registry.get(order.routed.channel.as_str())
-                && !self.limiter.try_call(&ready.channel, share, uptime)
+            let count = won.orders.len();
+            if won.young
+                && let Some(ready) = registry.get(won.orders[0].routed.channel.as_str())
+                && !self.limiter.try_call(&ready.channel, share, count, uptime)
             {
-                early.push(Arc::clone(order));
+                early.push(won);
                 continue;
             }
             self.act_on_won(state, &registry, won, now, out);
         }
-        for order in early.iter().rev() {
-            state.claims.put_back(order);
+        for won in early.iter().rev() {
+            state.claims.put_back(won);
         }
         let timeout = registry
             .ready()
@@ -188,6 +219,14 @@ impl Role for Sender {
 
     fn acknowledged(&mut self, _state: &mut Partition, _token: u64) {}
 
+    fn restored(&mut self, _state: &mut Partition) {}
+
+    fn inherits(&self, _state: &Partition) -> bool {
+        false
+    }
+
+    fn committed(&mut self, _state: &mut Partition) {}
+
     fn floors(&self, state: &Partition) -> BTreeMap<Topic, Floor> {
         state
             .claims
@@ -209,7 +248,8 @@ impl Role for Sender {
         Vec::new()
     }
 
-    fn close(&mut self, _partition: i32, state: Partition, out: &mut Outbox) {
+    fn close(&mut self, partition: i32, state: Partition, out: &mut Outbox) {
+        self.held.give_up(partition);
         // Calls in flight free their places, and tell their results, when they end. Claims that were not called yet
         // never will be: said now, the router decides anew; unsaid, they would end as unknown.
         for (order, call_id) in state.claims.mine_uncalled() {
@@ -221,33 +261,38 @@ impl Role for Sender {
         let done = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         for done in done {
-            let channel = &done.order.routed.channel;
-            self.limiter.ended(channel);
-            match &done.result {
-                AttemptResult::Rejected {
+            let mut throttled = None;
+            for (order, result) in &done.results {
+                let channel = &order.routed.channel;
+                self.limiter.ended(channel);
+                metrics::answered(channel.as_str(), result);
+                if let AttemptResult::Rejected {
                     blame: Blame::Capacity,
                     retry_after_ms,
                     ..
-                } => {
+                } = result
+                {
                     let pause = retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms)));
-                    self.limiter.throttled(channel, pause, uptime);
+                    throttled = Some(pause);
                 }
-                _ => self.limiter.fine(channel),
             }
-            metrics::call(channel.as_str(), &done.result, done.elapsed);
-            let traceparent = done.order.traceparent.as_deref();
-            debug!(message_id = %done.order.message_id, %channel, call_id = %done.call_id, traceparent, "vendor called");
-            out.fact(
-                emit::finished(
-                    &done.order,
-                    &done.writer,
-                    done.call_id,
-                    done.result,
-                    Some((done.submitted_at, done.elapsed)),
-                    now,
-                ),
-                None,
-            );
+            let Some((first, _)) = done.results.first() else {
+                continue;
+            };
+            let (channel, call_id) = (&first.routed.channel, done.call_id);
+            match throttled {
+                Some(pause) => self.limiter.throttled(channel, pause, uptime),
+                None => self.limiter.fine(channel),
+            }
+            metrics::called(channel.as_str(), done.elapsed);
+            for (order, result) in done.results {
+                let traceparent = order.traceparent.as_deref();
+                let channel = &order.routed.channel;
+                debug!(message_id = %order.message_id, %channel, %call_id, traceparent, "vendor called");
+                let call = Some((done.submitted_at, done.elapsed));
+                let finished = emit::finished(&order, &done.writer, call_id, result, call, now);
+                out.fact(finished, None);
+            }
         }
         metrics::in_flight(self.limiter.in_flight());
     }
@@ -270,6 +315,7 @@ impl Sender {
     ) {
         let budget = Duration::from_millis(lane.send_budget_ms());
         let (mut blocked, mut full) = (Vec::new(), Vec::new());
+        let mut calls: Vec<Together> = Vec::new();
         let mut looked = 0;
         for _ in 0..state.claims.ready[lane.index()].len().min(PASS) {
             if looked >= LOOK || !out.has_room() {
@@ -322,8 +368,13 @@ impl Sender {
                     ));
                 }
                 None => {
-                    let call_id = CallId::from_random(rand::random());
+                    let call_id = usable.map_or_else(
+                        || CallId::from_random(rand::random()),
+                        |ready| call_for(&mut calls, ready, &order),
+                    );
                     state.claims.claimed(key, call_id, uptime);
+                    #[cfg(feature = "bench-without-read-back")]
+                    state.claims.won_unread(key, call_id);
                     out.owned(emit::started(&order, &state.writer, call_id, now));
                 }
             }
@@ -352,15 +403,16 @@ impl Sender {
         now: Timestamp,
         out: &mut Outbox,
     ) {
-        let (order, call_id, young) = match won {
-            Won::Call(order, call_id) => (order, call_id, true),
-            Won::TooOld(order, call_id) => (order, call_id, false),
-        };
+        let call_id = won.call_id;
         let ready = registry
-            .get(order.routed.channel.as_str())
-            .filter(|r| r.channel.mode != ChannelMode::Disabled);
-        let Some(ready) = ready.filter(|_| young && now < order.routed.not_after) else {
+            .get(won.orders[0].routed.channel.as_str())
+            .filter(|ready| won.young && ready.channel.mode != ChannelMode::Disabled);
+        let in_time = |order: &Arc<Order>| ready.is_some() && now < order.routed.not_after;
+        let (orders, late): (Vec<_>, Vec<_>) = won.orders.into_iter().partition(in_time);
+        for order in late {
             self.not_called(&order, call_id, &state.writer, out);
+        }
+        let Some(ready) = ready.filter(|_| !orders.is_empty()) else {
             return;
         };
         crash::point("senders.read_back");
@@ -372,32 +424,25 @@ impl Sender {
         let timeout = Duration::from_millis(u64::from(ready.channel.call_timeout_ms));
         let writer = state.writer.clone();
         self.calls.spawn(async move {
-            let routed = &order.routed;
             let call = Call {
                 call_id,
-                items: vec![Item {
-                    recipient: routed.recipient.clone(),
-                    sign_name: routed.sign_name.clone(),
-                    content: routed.content.clone(),
-                    text: routed.text.clone(),
-                }],
+                items: orders.iter().map(|order| item(order)).collect(),
                 timeout,
             };
             let (submitted_at, begun) = (clock.now(), clock.uptime());
-            let result = vendor
-                .send(&call)
-                .await
-                .pop()
-                .unwrap_or(AttemptResult::Unknown {
-                    detail: "no_result".to_owned(),
-                });
+            let mut answers = vendor.send(&call).await.into_iter();
             crash::point("senders.answered");
             let elapsed = clock.uptime().saturating_sub(begun);
+            let results = orders.into_iter().map(|order| {
+                let none = || AttemptResult::Unknown {
+                    detail: "no_result".to_owned(),
+                };
+                (order, answers.next().unwrap_or_else(none))
+            });
             let end = Done {
-                order,
+                results: results.collect(),
                 writer,
                 call_id,
-                result,
                 submitted_at,
                 elapsed,
             };
@@ -406,4 +451,32 @@ impl Sender {
                 .push(end);
         });
     }
+}
+
+/// The call that a routing goes in: one that is being put together, or a new one. What was tried before goes alone, so
+/// that a number that makes a vendor refuse a whole call cannot do so again and again.
+fn call_for(calls: &mut Vec<Together>, ready: &Arc<Ready>, order: &Order) -> CallId {
+    let new = || CallId::from_random(rand::random());
+    if order.routed.n > 1 || ready.vendor.limits().max_items < 2 {
+        return new();
+    }
+    let item = item(order);
+    let mut open = calls
+        .iter_mut()
+        .filter(|call| Arc::ptr_eq(&call.ready, ready));
+    if let Some(call) = open.find(|call| call.takes(&item)) {
+        call.recipients.push(item.recipient);
+        return call.call_id;
+    }
+    let call_id = new();
+    // Calls of many texts are looked through for each routing.
+    if calls.len() < OPEN_CALLS {
+        calls.push(Together {
+            call_id,
+            ready: Arc::clone(ready),
+            recipients: vec![item.recipient.clone()],
+            first: item,
+        });
+    }
+    call_id
 }

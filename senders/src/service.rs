@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::{
     Config, Error, metrics,
     receipts::{self, Receipts},
-    registry::Registry,
+    registry::{Means, Registry},
     sender::Sender,
     sink::KafkaSink,
     vendor::Now,
@@ -66,30 +66,57 @@ impl Service {
         Self { config, deps }
     }
 
-    /// Sends and takes receipts until the stop. `receipts` is the component of the receipt endpoint.
+    /// Sends and takes receipts until the stop. `receipts` is the component of the receipt endpoint, `fetching` that of
+    /// the fetches.
     ///
     /// # Errors
     /// When Kafka is not usable as set up, this process was fenced, or the endpoint cannot listen.
-    pub async fn run(self, handle: Handle, receipts: Handle) -> Result<(), Error> {
+    pub async fn run(
+        self,
+        handle: Handle,
+        receipts: Handle,
+        fetching: Handle,
+    ) -> Result<(), Error> {
         let Self { config, deps } = self;
         let listener = http::bind(config.listen).await?;
         let client = vendors::client(config.connect_timeout)?;
         let clock = Arc::clone(&deps.clock);
         let now: Now = Arc::new(move || clock.now());
-        let registry = watch_registry(&deps, client, &now, &handle);
-        let endpoint = receipts_endpoint(&config, &deps, registry.1, now, listener, receipts)?;
+        let means = Means {
+            key: deps.key.clone(),
+            client,
+            now: Arc::clone(&now),
+            public_url: config.public_url().map_err(Error::Config)?,
+        };
+        let registry = watch_registry(&deps, means, &handle);
+        let taking = take_receipts(&config, &deps, registry.1, now)?;
+        let held = receipts::Held::default();
+        let fetching = tokio::spawn(receipts::pull_all(
+            taking.clone(),
+            config.pool.clone(),
+            (held.clone(), deps.kafka.config().partitions),
+            fetching,
+        ));
+        let endpoint = receipts_endpoint(taking, config.listen, listener, receipts);
 
         let spec = Spec {
             role: role(&config.pool),
             reads: READS.to_vec(),
             writes: vec![Topic::Attempts],
+            kept: None,
         };
-        let sender = Sender::new(config.pool, registry.0, Arc::clone(&deps.clock));
+        let sender = Sender::new(config.pool, registry.0, Arc::clone(&deps.clock), held);
         let ended = owner::run(deps.kafka, spec, deps.clock, sender, handle).await;
         if let Err(e) = endpoint.await {
             warn!(
                 error = &e as &dyn std::error::Error,
                 "receipt endpoint ended"
+            );
+        }
+        if let Err(e) = fetching.await {
+            warn!(
+                error = &e as &dyn std::error::Error,
+                "fetching of receipts ended"
             );
         }
         Ok(ended?)
@@ -101,13 +128,12 @@ pub(crate) type SharedRegistry = Arc<ArcSwap<Registry>>;
 /// Rebuilds the registry whenever the directory changes.
 fn watch_registry(
     deps: &Deps,
-    client: reqwest::Client,
-    now: &Now,
+    means: Means,
     handle: &Handle,
 ) -> (SharedRegistry, watch::Receiver<Arc<Registry>>) {
-    let (directory, key, now) = (deps.directory.clone(), deps.key.clone(), Arc::clone(now));
+    let directory = deps.directory.clone();
     let mut view = directory.view();
-    let first = Arc::new(Registry::build(None, &view.snapshot, &key, &client, &now));
+    let first = Arc::new(Registry::build(None, &view.snapshot, &means));
     report_unusable(&first);
     let shared: SharedRegistry = Arc::new(ArcSwap::new(Arc::clone(&first)));
     let (tell, told) = watch::channel(first);
@@ -123,9 +149,7 @@ fn watch_registry(
             let registry = Arc::new(Registry::build(
                 Some(&tell.borrow()),
                 &view.snapshot,
-                &key,
-                &client,
-                &now,
+                &means,
             ));
             report_unusable(&registry);
             show.store(Arc::clone(&registry));
@@ -141,23 +165,30 @@ fn report_unusable(registry: &Registry) {
     }
 }
 
-fn receipts_endpoint(
+/// Where receipts go, however they come.
+fn take_receipts(
     config: &Config,
     deps: &Deps,
     registry: watch::Receiver<Arc<Registry>>,
     now: Now,
-    listener: tokio::net::TcpListener,
-    handle: Handle,
-) -> Result<tokio::task::JoinHandle<()>, Error> {
+) -> Result<Receipts, Error> {
     let producer = Producer::new(&deps.kafka, "receipts", Linger::Long)?;
-    let app = receipts::router(Receipts {
+    Ok(Receipts {
         registry,
         sink: Arc::new(KafkaSink::new(producer, Arc::clone(&deps.clock))),
         trusted_proxies: config.trusted_proxies.clone().into(),
         now,
-    });
-    let address = config.listen;
-    Ok(tokio::spawn(async move {
+    })
+}
+
+fn receipts_endpoint(
+    receipts: Receipts,
+    address: SocketAddr,
+    listener: tokio::net::TcpListener,
+    handle: Handle,
+) -> tokio::task::JoinHandle<()> {
+    let app = receipts::router(receipts);
+    tokio::spawn(async move {
         handle.ready();
         info!(%address, "taking receipts");
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -167,5 +198,5 @@ fn receipts_endpoint(
         if let Err(e) = served {
             warn!(%address, error = &e as &dyn std::error::Error, "receipt endpoint failed");
         }
-    }))
+    })
 }

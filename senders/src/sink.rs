@@ -1,4 +1,4 @@
-//! Receipts and unreadable pushes into the log.
+//! Receipts, inbound messages and what could not be read into the log.
 
 use async_trait::async_trait;
 use jixinda_runtime::{
@@ -6,15 +6,15 @@ use jixinda_runtime::{
     kafka::{OwnedRecord, producer::Producer},
 };
 use jixinda_schemas::{
-    Topic,
+    ChannelId, Topic,
     codec::{self, About},
-    event::{DeadLetter, RawReceipt, kind},
+    event::kind,
     headers::Headers,
 };
 
-use crate::receipts::{ReceiptSink, Unavailable};
+use crate::receipts::{ReceiptSink, Taken, Unavailable};
 
-/// Stores on `receipts.raw` and `dead-letters`.
+/// Stores on `receipts.raw`, `inbound` and `dead-letters`.
 #[derive(Debug)]
 pub struct KafkaSink {
     producer: Producer,
@@ -31,42 +31,48 @@ impl KafkaSink {
 
 #[async_trait]
 impl ReceiptSink for KafkaSink {
-    async fn store(
-        &self,
-        receipts: Vec<RawReceipt>,
-        unreadable: Vec<DeadLetter>,
-    ) -> Result<(), Unavailable> {
+    async fn store(&self, taken: Taken) -> Result<(), Unavailable> {
         let now = self.clock.now();
-        let receipts = receipts.into_iter().map(|receipt| {
+        let about = About::default;
+        let headers = |channel: &ChannelId, kind| Headers {
+            channel: Some(channel.clone()),
+            ..Headers::of(kind)
+        };
+        let mut records = Vec::new();
+        for receipt in taken.receipts {
             let recipient = receipt.recipient.clone();
-            let headers = Headers {
-                channel: Some(receipt.channel.clone()),
-                ..Headers::of(kind::RAW_RECEIPT)
-            };
-            let value = codec::encode(&codec::envelope(
-                kind::RAW_RECEIPT,
-                About::default(),
-                now,
-                receipt,
+            let headers = headers(&receipt.channel, kind::RAW_RECEIPT);
+            let value = codec::encode(&codec::envelope(kind::RAW_RECEIPT, about(), now, receipt));
+            records.push(OwnedRecord::keyed(
+                Topic::ReceiptsRaw,
+                &recipient,
+                value,
+                headers,
             ));
-            OwnedRecord::keyed(Topic::ReceiptsRaw, &recipient, value, headers)
-        });
-        let unreadable = unreadable.into_iter().map(|letter| OwnedRecord {
-            topic: Topic::DeadLetters,
-            partition: None,
-            key: None,
-            headers: Headers {
-                channel: letter.channel.clone(),
-                ..Headers::of(kind::DEAD_LETTER)
-            },
-            value: Some(codec::encode(&codec::envelope(
-                kind::DEAD_LETTER,
-                About::default(),
-                now,
-                letter,
-            ))),
-        });
-        let records: Vec<OwnedRecord> = receipts.chain(unreadable).collect();
+        }
+        for inbound in taken.inbound {
+            let sender = inbound.sender.clone();
+            let headers = headers(&inbound.channel, kind::INBOUND);
+            let value = codec::encode(&codec::envelope(kind::INBOUND, about(), now, inbound));
+            records.push(OwnedRecord::keyed(Topic::Inbound, &sender, value, headers));
+        }
+        for letter in taken.unreadable {
+            records.push(OwnedRecord {
+                topic: Topic::DeadLetters,
+                partition: None,
+                key: None,
+                headers: Headers {
+                    channel: letter.channel.clone(),
+                    ..Headers::of(kind::DEAD_LETTER)
+                },
+                value: Some(codec::encode(&codec::envelope(
+                    kind::DEAD_LETTER,
+                    about(),
+                    now,
+                    letter,
+                ))),
+            });
+        }
         self.producer
             .write_all(&records)
             .await

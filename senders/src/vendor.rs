@@ -13,6 +13,7 @@ use jixinda_schemas::{
     template::Content,
     vendor::{Blame, Disposition, ReceiptStatus},
 };
+use reqwest::header::HeaderMap;
 
 /// Result for one item of a call.
 pub type ItemResult = AttemptResult;
@@ -29,21 +30,72 @@ pub trait SmsVendor: Send + Sync + fmt::Debug {
     /// What one call may carry.
     fn limits(&self) -> Limits;
 
+    /// Whether two items may go in one call, by what they hold; how many may is in [`SmsVendor::limits`].
+    fn fits(&self, _a: &Item, _b: &Item) -> bool {
+        false
+    }
+
     /// Makes one vendor call and returns one result per item, in the order of the items.
     ///
     /// Dropping the future after its first poll leaves all items unknown.
     async fn send(&self, call: &Call) -> Vec<ItemResult>;
 
-    /// Reads the body of a receipt push. Pure. An item that cannot be read does not lose the others.
+    /// Reads what the vendor pushed, once it is proved to come from there. Pure. An item that cannot be read does not
+    /// lose the others.
     ///
     /// # Errors
-    /// When the body as a whole is not what the vendor documents.
-    fn parse_receipts(&self, raw: &RawBody<'_>) -> Result<Vec<ParsedItem>, ReceiptError>;
+    /// When the body as a whole is not what the vendor documents, or its signature is wrong.
+    fn read_push(&self, push: &Push<'_>) -> Result<Batch, PushError>;
 
-    /// The answer that the vendor wants after a receipt push: whether to be told that all is `stored`, or to be
-    /// asked to push again.
-    fn acknowledge(&self, stored: bool) -> Ack;
+    /// The answer that the vendor wants after a push: whether to be told that all is `stored`, or to be asked to push
+    /// again.
+    fn acknowledge(&self, push: &Push<'_>, stored: bool) -> Ack;
+
+    /// The way to reports that the vendor does not push.
+    fn pull(&self) -> Option<&dyn Pull> {
+        None
+    }
 }
+
+/// Reports and inbound messages that have to be fetched.
+#[async_trait]
+pub trait Pull: Send + Sync {
+    /// Who fetches.
+    fn place(&self) -> Place {
+        Place::OneProcess
+    }
+
+    /// From a fetch that brought the last there was to the next one.
+    fn rest(&self) -> Duration;
+
+    /// Fetches once. What comes may be gone at the vendor: it is stored before the next fetch.
+    ///
+    /// # Errors
+    /// When nothing was fetched.
+    async fn fetch(&self, timeout: Duration) -> Result<Fetched, FetchError>;
+}
+
+/// Where what is to be fetched waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the vendor, for the account.
+    OneProcess,
+    /// On this process's own connection.
+    EveryProcess,
+}
+
+/// What a fetch brought.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    pub batch: Batch,
+    /// There may be more at once.
+    pub more: bool,
+}
+
+/// Nothing was fetched; the vendor's words, fit for logs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(pub String);
 
 /// What one call may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,26 +144,110 @@ impl fmt::Debug for Item {
     }
 }
 
-/// A receipt push as it came.
+/// A push as it came.
 #[derive(Clone, Copy)]
-pub struct RawBody<'a> {
-    /// Header `content-type`.
-    pub content_type: Option<&'a str>,
+pub struct Push<'a> {
+    /// `GET` or `POST`.
+    pub method: &'a str,
+    /// Path and query as they were asked for, of the public URL.
+    pub target: &'a str,
     /// Query string, without `?`.
     pub query: Option<&'a str>,
+    pub headers: &'a HeaderMap,
     pub body: &'a [u8],
+    pub now: Timestamp,
 }
 
-impl fmt::Debug for RawBody<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RawBody({} bytes)", self.body.len())
+impl Push<'_> {
+    /// The text of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// One item of a receipt push, or why it cannot be read.
-pub type ParsedItem = Result<ReceiptItem, UnreadableItem>;
+impl fmt::Debug for Push<'_> {
+    /// Without target and query, which hold the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Push({} {} bytes)", self.method, self.body.len())
+    }
+}
 
-/// One item of a receipt push.
+/// What a push or a fetch brought.
+#[derive(Debug, Default, PartialEq)]
+pub struct Batch {
+    pub receipts: Vec<ReceiptItem>,
+    pub inbound: Vec<InboundItem>,
+    pub unreadable: Vec<UnreadableItem>,
+}
+
+impl Batch {
+    /// Items in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.receipts.len() + self.inbound.len() + self.unreadable.len()
+    }
+
+    /// Whether it brought nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl FromIterator<ParsedItem> for Batch {
+    fn from_iter<T: IntoIterator<Item = ParsedItem>>(items: T) -> Self {
+        let mut batch = Self::default();
+        for item in items {
+            match item {
+                Ok(Reported::Receipt(item)) => batch.receipts.push(item),
+                Ok(Reported::Inbound(item)) => batch.inbound.push(item),
+                Err(item) => batch.unreadable.push(item),
+            }
+        }
+        batch
+    }
+}
+
+/// One item of a push or a fetch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reported {
+    Receipt(ReceiptItem),
+    Inbound(InboundItem),
+}
+
+/// One item of a push or a fetch, or why it cannot be read.
+pub type ParsedItem = Result<Reported, UnreadableItem>;
+
+/// A message from a handset (MO).
+#[derive(Clone, PartialEq)]
+pub struct InboundItem {
+    /// Who sent it.
+    pub sender: Phone,
+    /// The number that it was sent to, or the extension, as the vendor has it.
+    pub destination: String,
+    pub text: String,
+    /// The signature under which the number had been written to, where the vendor says so.
+    pub sign_name: Option<String>,
+    pub vendor_id: Option<String>,
+    /// When it was sent by the vendor's clock.
+    pub vendor_at: Option<Timestamp>,
+    /// The item as it came.
+    pub raw: serde_json::Value,
+}
+
+impl fmt::Debug for InboundItem {
+    /// Without the text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboundItem")
+            .field("sender", &self.sender)
+            .field("destination", &self.destination)
+            .field("vendor_id", &self.vendor_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One delivery report.
 #[derive(Clone, PartialEq)]
 pub struct ReceiptItem {
     pub recipient: Phone,
@@ -163,24 +299,39 @@ impl fmt::Debug for UnreadableItem {
     }
 }
 
-/// Why the body of a receipt push cannot be read as a whole.
+/// Why a push cannot be read as a whole.
 #[derive(Debug, thiserror::Error)]
-pub enum ReceiptError {
+pub enum PushError {
     /// Not JSON.
     #[error("the body is not JSON")]
     Json(#[source] serde_json::Error),
-    /// JSON of another shape.
+    /// Of another shape.
     #[error("the body is not {0}")]
     Shape(&'static str),
+    /// It does not prove that it comes from the vendor: it is refused and not stored.
+    #[error("not authentic: {0}")]
+    NotAuthentic(&'static str),
 }
 
-/// The answer to a receipt push.
+/// The answer to a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// HTTP status.
     pub status: u16,
     pub content_type: &'static str,
     pub body: Cow<'static, str>,
+}
+
+impl Ack {
+    /// 200 with these words once all is stored, else 503 and nothing: for vendors that look at the status alone.
+    #[must_use]
+    pub fn plain(stored: bool, words: &'static str) -> Self {
+        Self {
+            status: if stored { 200 } else { 503 },
+            content_type: "text/plain",
+            body: if stored { words } else { "" }.into(),
+        }
+    }
 }
 
 /// Words of a vendor, fit for events and logs: one line, at most 200 characters, telephone numbers masked.
@@ -228,6 +379,21 @@ pub fn not_sent(
         message: brief(message),
         retry_after_ms: None,
     }
+}
+
+/// Results of a vendor that takes one item in a call: that of the first; the others did not go.
+#[must_use]
+pub fn first_only(first: Option<ItemResult>, call: &Call) -> Vec<ItemResult> {
+    let mut results: Vec<ItemResult> = first.into_iter().collect();
+    results.resize_with(call.items.len(), || {
+        not_sent(
+            Disposition::RetrySame,
+            Blame::None,
+            "batch_too_large",
+            "one item in one call",
+        )
+    });
+    results
 }
 
 /// It cannot be known whether the vendor took the items.

@@ -1,7 +1,8 @@
 //! `jixinda demo`: the whole platform at work on one machine, with the vendor lab in the place of vendors.
 //!
-//! It starts the lab and `jixinda run` as children, applies a directory, sends a few thousand messages, breaks a
-//! channel and mends it, and compares by id what was accepted, what ClickHouse says, and what the lab knows.
+//! It starts the lab and `jixinda run` as children, applies a directory, sends a few thousand messages while a scenario is
+//! played (a channel breaks and is mended), and compares by id what was accepted, what ClickHouse says, and what the lab
+//! knows. `jixinda lab run` plays a scenario with what is up already.
 
 mod children;
 mod lab;
@@ -11,6 +12,7 @@ mod play;
 mod ports;
 mod progress;
 mod report;
+mod scenario;
 mod share;
 mod store;
 mod verdict;
@@ -26,10 +28,10 @@ use anyhow::{Context as _, bail};
 use jixinda_runtime::{directory::publish, http, kafka::admin};
 use tokio::time::sleep;
 
-use self::{children::Children, lab::Lab, play::Stage, store::Store};
+use self::{children::Children, lab::Lab, play::Stage, scenario::Scenario, store::Store};
 use super::{asked_to_stop, directory, print};
 use crate::{
-    cli::{Apply, Demo, DirectoryCommand},
+    cli::{Apply, Demo, DirectoryCommand, Play},
     config::{Config, Layers},
     roles,
 };
@@ -46,6 +48,7 @@ pub(super) async fn demo(file: Option<&Path>, options: &Demo) -> anyhow::Result<
     let data = PathBuf::from(std::env::var_os("JIXINDA_DATA").unwrap_or_else(|| ".local".into()));
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
 
+    let scenario = Scenario::read(&options.scenario)?;
     let lab_settings = options.dir.join("lab.toml");
     let lab_address = lab::address(&lab_settings)?;
     ports::check_free(&wanted(&config, lab_address))?;
@@ -78,7 +81,8 @@ pub(super) async fn demo(file: Option<&Path>, options: &Demo) -> anyhow::Result<
         lab: &lab,
         store: &store,
         journal: PathBuf::from(journal),
-        rate: options.rate,
+        scenario: &scenario,
+        rate: options.rate.unwrap_or(scenario.rate),
     };
     let done = tokio::select! {
         done = show(&stage, options, &data) => done,
@@ -93,6 +97,35 @@ pub(super) async fn demo(file: Option<&Path>, options: &Demo) -> anyhow::Result<
         None if options.once => Ok(ExitCode::FAILURE),
         Some(true) | None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// `jixinda lab run`: a scenario with the platform and the lab that are up, and the report on it.
+pub(super) async fn play(file: Option<&Path>, options: &Play) -> anyhow::Result<ExitCode> {
+    let settings = file.map_or_else(|| options.dir.join("jixinda.toml"), Path::to_owned);
+    let config = Layers::read(Some(&settings))?.config()?;
+    let advice = "source the environment of the demo first: `make run` prints how";
+    let journal = std::env::var_os("JIXINDA_DEMO_JOURNAL").context(advice)?;
+    let scenario = Scenario::read(&options.scenario)?;
+    let lab = Lab::new(lab::address(&options.dir.join("lab.toml"))?)?;
+    let store = Store::new(&config)?;
+    let stage = Stage {
+        config: &config,
+        lab: &lab,
+        store: &store,
+        journal: PathBuf::from(journal),
+        scenario: &scenario,
+        rate: options.rate.unwrap_or(scenario.rate),
+    };
+    ready(&stage)
+        .await
+        .context("`make run` starts what a scenario is played with")?;
+    let played = stage.play().await?;
+    report::figures(stage.store, &played).await?;
+    Ok(if played.passed() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn wanted(config: &Config, lab: SocketAddr) -> Vec<(&'static str, SocketAddr)> {

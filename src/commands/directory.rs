@@ -212,7 +212,7 @@ fn whole(snapshot: &Snapshot) -> Value {
 }
 
 /// TOML has no null.
-fn strip_nulls(value: &mut Value) {
+pub(super) fn strip_nulls(value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.retain(|_, value| !value.is_null());

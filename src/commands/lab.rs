@@ -3,7 +3,7 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Context as _;
 use jixinda_runtime::telemetry;
 
-use super::asked_to_stop_or_orphaned;
+use super::{asked_to_stop_or_orphaned, demo};
 use crate::{cli::LabCommand, config::Invalid};
 
 /// Only variables with this prefix are put in: `${code}` in a body belongs to the vendor's text.
@@ -31,6 +31,7 @@ pub(super) async fn lab(file: Option<&Path>, command: &LabCommand) -> anyhow::Re
                 .await
                 .context("the lab ended")?;
         }
+        LabCommand::Run(options) => return demo::play(file, options).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ fn instant(text: String) -> String {
         .map_or(text, |at| at.millis().div_euclid(1000).to_string())
 }
 
-fn objects(table: Table) -> Vec<Map<String, Value>> {
+pub(super) fn objects(table: Table) -> Vec<Map<String, Value>> {
     let columns = table.columns;
     table
         .rows
@@ -46,7 +46,7 @@ fn objects(table: Table) -> Vec<Map<String, Value>> {
 }
 
 /// Columns under their names: numbers to the right, texts to the left.
-fn lines(table: &Table) -> Vec<String> {
+pub(super) fn lines(table: &Table) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),

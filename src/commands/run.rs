@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use jixinda_runtime::{
     clock::SystemClock,
     directory::Directory,
@@ -102,7 +102,10 @@ async fn serve(
     } else {
         None
     };
-    let started = start(&config, roles, &lifecycle).await;
+    let started = tokio::select! {
+        started = start(&config, roles, &lifecycle) => started,
+        () = lifecycle.stopped() => Err(anyhow!("stopped while it started")),
+    };
     // A stop that comes before the end of the start is no fault of the start.
     let cut_short = started.is_err() && lifecycle.is_stopping();
     match &started {
@@ -197,9 +200,10 @@ async fn start_role(role: Role, parts: &Parts<'_>) -> anyhow::Result<()> {
             };
             let service = jixinda_senders::Service::new(parts.config.senders.clone(), deps);
             let receipts = parts.lifecycle.component("receipts");
+            let fetching = parts.lifecycle.component("fetching");
             spawn(
                 role,
-                service.run(parts.lifecycle.component(role.as_str()), receipts),
+                service.run(parts.lifecycle.component(role.as_str()), receipts, fetching),
             );
         }
     }

@@ -1,6 +1,7 @@
 //! The promise, checked by id: log, ClickHouse and the vendor's own journal against what was accepted.
 
-mod judge;
+pub(crate) mod facts;
+pub(crate) mod judge;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +10,15 @@ use std::{
 
 use jixinda_lab::journal;
 use jixinda_schemas::{
-    Lane, MessageId, Topic,
+    CallId, Lane, MessageId, Topic,
     codec::Event,
-    event::{AttemptResult, Outcome, Terminal},
+    event::{Outcome, Terminal},
 };
 
-use judge::{Claim, Evidence, Vendor, judge};
+use facts::{Facts, Raw, Started};
+use judge::{Attempt, Call, Evidence, Vendor, judge};
 
-use crate::harness::{Platform, SOON, eventually, load::Accepted};
+use crate::harness::{PARTITIONS, Platform, SOON, eventually, lives::Lives, load::Accepted};
 
 /// Waits until every accepted message has its outcome and everything agrees: exactly one outcome for each, ClickHouse
 /// with exactly what counts in the log, the vendor called no more often than the lane allows, and each end as the
@@ -32,7 +34,7 @@ pub(crate) async fn settle(
         platform.dir.display()
     );
     eventually(&what, limit, async || {
-        let faults = judge(&evidence(platform, accepted).await?);
+        let faults = judge(&evidence(platform, accepted).await?).faults;
         if faults.is_empty() {
             return Ok(());
         }
@@ -50,42 +52,57 @@ pub(crate) async fn settle(
 }
 
 async fn evidence(platform: &Platform, accepted: &Accepted) -> Result<Evidence, String> {
+    let mut facts = Facts::default();
+    for topic in Topic::ALL {
+        for record in &platform.log.topic(topic) {
+            facts.take(&Raw {
+                position: record.position(),
+                headers: &record.headers,
+                value: &record.value,
+            });
+        }
+    }
+    of_facts(platform, accepted, &facts).await
+}
+
+/// What the log says, with the vendor's and ClickHouse's word.
+pub(crate) async fn of_facts(
+    platform: &Platform,
+    accepted: &Accepted,
+    facts: &Facts,
+) -> Result<Evidence, String> {
     let recipients: BTreeSet<_> = accepted.values().map(|sent| &sent.recipient).collect();
     assert_eq!(
         recipients.len(),
         accepted.len(),
         "the vendor's journal knows numbers only: give each message its own"
     );
-    let mut evidence = Evidence {
+    Ok(Evidence {
         accepted: accepted.clone(),
+        requests: facts.requests.clone(),
+        outcomes: facts.outcomes.clone(),
+        corrections: facts.corrections.clone(),
+        rows: rows(platform).await?,
         vendor: vendor(platform),
-        claims: claims(platform),
-        senders_died: platform.senders_deaths() > 0,
-        ..Evidence::default()
-    };
-    for record in platform.log.valid(Topic::Outcomes) {
-        match record.event() {
-            Event::Outcome(e) => {
-                let id = e.message_id.unwrap();
-                evidence.outcomes.push((id, e.payload.outcome));
-            }
-            Event::OutcomeCorrected(e) => {
-                let (from, to) = (e.payload.previous.outcome, e.payload.current.outcome);
-                let id = e.message_id.unwrap();
-                evidence.corrections.push((id, from, to));
-            }
-            _ => {}
+        attempts: attempts(facts, &platform.lives),
+    })
+}
+
+/// A partition at a time, so that no answer grows beyond what a reader may ask for.
+async fn rows(platform: &Platform) -> Result<Vec<(MessageId, Terminal, i64)>, String> {
+    let mut rows = Vec::new();
+    for partition in 0..PARTITIONS {
+        let sql = format!(
+            "SELECT toString(message_id) AS id, outcome, toInt32(delta) AS delta FROM outcomes \
+             WHERE partition = {partition}"
+        );
+        for row in platform.clickhouse(&sql).await? {
+            let id = row["id"].as_str().unwrap().parse().unwrap();
+            let outcome = serde_json::from_value(row["outcome"].clone()).unwrap();
+            rows.push((id, outcome, row["delta"].as_i64().unwrap()));
         }
     }
-    let sql = "SELECT toString(message_id) AS id, outcome, toInt32(delta) AS delta FROM outcomes";
-    for row in platform.clickhouse(sql).await? {
-        let id = row["id"].as_str().unwrap().parse().unwrap();
-        let outcome = serde_json::from_value(row["outcome"].clone()).unwrap();
-        evidence
-            .rows
-            .push((id, outcome, row["delta"].as_i64().unwrap()));
-    }
-    Ok(evidence)
+    Ok(rows)
 }
 
 fn vendor(platform: &Platform) -> BTreeMap<String, Vendor> {
@@ -93,55 +110,58 @@ fn vendor(platform: &Platform) -> BTreeMap<String, Vendor> {
     for entry in platform.lab_journal() {
         match entry {
             journal::Entry::Call(call) => {
+                let seen = Call {
+                    id: call.out_id.as_deref().and_then(CallId::from_echo),
+                    taken: matches!(call.outcome, journal::Outcome::Accepted { .. }),
+                    ambiguous: call.answered != journal::Answered::Ok,
+                };
                 for recipient in call.recipients {
-                    let word = vendor.entry(recipient).or_default();
-                    word.taken +=
-                        usize::from(matches!(call.outcome, journal::Outcome::Accepted { .. }));
-                    word.ambiguous |= call.answered != journal::Answered::Ok;
+                    vendor.entry(recipient).or_default().calls.push(seen);
                 }
             }
+            journal::Entry::Receipt(receipt) if receipt.forged => {}
             journal::Entry::Receipt(receipt) => {
                 let word = vendor.entry(receipt.recipient).or_default();
-                word.delivered |= receipt.success && receipt.pushed == journal::Pushed::Acked;
-                word.undelivered |= !receipt.success && receipt.pushed == journal::Pushed::Acked;
+                let call = receipt.out_id.as_deref().and_then(CallId::from_echo);
+                let Some(call) = call else { continue };
+                match (&receipt.pushed, receipt.success) {
+                    (journal::Pushed::Acked | journal::Pushed::Fetched, true) => {
+                        word.delivered = true;
+                    }
+                    (journal::Pushed::Acked | journal::Pushed::Fetched, false) => {
+                        word.undelivered.insert(call);
+                    }
+                    // It reached us, or may have; the vendor will push it again.
+                    (journal::Pushed::Failed { error }, success) if !error.contains("Connect") => {
+                        word.unanswered.insert(success);
+                    }
+                    (journal::Pushed::Failed { .. }, _)
+                    | (journal::Pushed::Rejected { .. } | journal::Pushed::Lost, _) => {}
+                }
             }
         }
     }
     vendor
 }
 
-/// Claims for calls that count, with what is known of each.
-fn claims(platform: &Platform) -> BTreeMap<MessageId, Vec<Claim>> {
-    let mut results = BTreeMap::new();
-    for record in platform.log.topic(Topic::Attempts) {
-        if let Event::AttemptFinished(e) = record.event() {
-            let claim = match &e.payload.result {
-                AttemptResult::Unknown { detail } if detail == "owner_died" => Claim::Orphaned,
-                AttemptResult::Unknown { .. } => Claim::Ambiguous,
-                _ => Claim::Settled,
-            };
-            // What was once open stays explained by that, whatever is said later.
-            results.entry(e.payload.call_id).or_insert(claim);
+/// Claims that count, with what is known of each and of the process that wrote it.
+fn attempts(facts: &Facts, lives: &Lives) -> BTreeMap<MessageId, Vec<Attempt>> {
+    let known = |started: &Started| {
+        let finished = started.own.map(|(at, _)| at);
+        let writer = facts.writers.get(&started.writer);
+        Attempt {
+            n: started.n,
+            call: started.call,
+            offset: started.offset,
+            interrupted: writer.is_some_and(|w| lives.interrupted(w, started.at, finished)),
+            own: started.own.map(|(_, unknown)| unknown),
+            unknown_at: started.unknown_at,
         }
-    }
-    let mut claimed = BTreeSet::new();
-    let mut claims: BTreeMap<MessageId, Vec<Claim>> = BTreeMap::new();
-    for record in platform.log.valid(Topic::Attempts) {
-        match record.event() {
-            Event::AttemptStarted(e) if claimed.insert((e.message_id, e.payload.n)) => {
-                let claim = results.get(&e.payload.call_id).copied();
-                claims
-                    .entry(e.message_id.unwrap())
-                    .or_default()
-                    .push(claim.unwrap_or(Claim::Orphaned));
-            }
-            Event::AttemptNotStarted(e) => {
-                claimed.insert((e.message_id, e.payload.n));
-            }
-            _ => {}
-        }
-    }
-    claims
+    };
+    let attempts = facts.attempts.iter();
+    attempts
+        .map(|(id, started)| (*id, started.iter().map(known).collect()))
+        .collect()
 }
 
 /// Rows and valid records, by place in the log.

@@ -17,10 +17,7 @@ use crate::{
 };
 
 pub(crate) fn sent(recipient: &Phone, lane: Lane) -> Sent {
-    Sent {
-        recipient: recipient.expose().to_owned(),
-        lane,
-    }
+    Sent::new(recipient.expose().to_owned(), lane)
 }
 
 pub(crate) fn refused_world() -> (World, Phone) {

@@ -1,16 +1,20 @@
 //! One platform for each test: its processes, its lab, its topics and database.
 
+pub(crate) mod broker;
 pub(crate) mod client;
 mod die;
+pub(crate) mod lives;
 pub(crate) mod load;
 pub(crate) mod log;
 mod observe;
 pub(crate) mod process;
+mod processes;
 pub(crate) mod world;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -21,8 +25,11 @@ use jixinda_runtime::{
 };
 use jixinda_schemas::{Phone, Position, Topic, headers::Headers};
 use serde_json::{Value, json};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
+use broker::Broker;
 use client::Client;
+use lives::Lives;
 use log::Log;
 use process::Process;
 use world::World;
@@ -31,7 +38,7 @@ use world::World;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Partitions of each test's topics.
-const PARTITIONS: i32 = 6;
+pub(crate) const PARTITIONS: i32 = 6;
 
 /// What the stack gives to every test.
 #[derive(Clone, Debug)]
@@ -83,16 +90,28 @@ pub(crate) async fn eventually<T, E: std::fmt::Display>(
     }
 }
 
+/// Who may run now: many together, or one alone.
+static TURN: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// Held for as long as a platform is.
+enum Turn {
+    Shared(#[expect(dead_code, reason = "held")] OwnedRwLockReadGuard<()>),
+    Alone(#[expect(dead_code, reason = "held")] OwnedRwLockWriteGuard<()>),
+}
+
+impl Turn {
+    async fn take(alone: bool) -> Self {
+        let turn = Arc::clone(&TURN);
+        if alone {
+            Self::Alone(turn.write_owned().await)
+        } else {
+            Self::Shared(turn.read_owned().await)
+        }
+    }
+}
+
 /// All roles in one process.
 pub(crate) const ALL_IN_ONE: &[(&str, &str)] = &[("all", "ingest,router,senders,analytics")];
-/// One process for each role.
-pub(crate) const SPLIT: &[(&str, &str)] = &[
-    ("ingest", "ingest"),
-    ("router", "router"),
-    ("senders", "senders"),
-    ("analytics", "analytics"),
-];
-
 /// A platform of its own.
 pub(crate) struct Platform {
     pub(crate) dir: PathBuf,
@@ -105,13 +124,16 @@ pub(crate) struct Platform {
     pub(crate) platform_key: String,
     pub(crate) stack: Stack,
     processes: BTreeMap<String, Process>,
-    senders_deaths: usize,
+    pub(crate) lives: Lives,
+    /// A broker of the test's own.
+    pub(crate) broker: Option<Broker>,
     /// Lab, and an engine of the test's own.
     pub(crate) helpers: BTreeMap<&'static str, Process>,
     settings: Settings,
+    _turn: Turn,
     http: reqwest::Client,
-    producer: Producer,
-    lifecycle: Lifecycle,
+    pub(crate) producer: Producer,
+    pub(crate) lifecycle: Lifecycle,
 }
 
 /// What a test may want to be different.
@@ -119,7 +141,16 @@ pub(crate) struct Platform {
 pub(crate) struct Settings {
     /// Variables of every process.
     pub(crate) variables: Vec<(String, String)>,
+    /// Variables of the processes with ingest.
+    pub(crate) of_ingest: Vec<(String, String)>,
     pub(crate) own_engine: bool,
+    /// Where an own engine has its data; in the test's folder unless set.
+    pub(crate) engine_data: Option<PathBuf>,
+    pub(crate) own_broker: bool,
+    /// Keep every record of every topic in memory, for `Platform::log`.
+    pub(crate) keep_log: bool,
+    /// No other platform meanwhile: for tests that look at the clock, or kill the brokers of a small machine.
+    pub(crate) alone: bool,
 }
 
 impl Default for Settings {
@@ -127,18 +158,31 @@ impl Default for Settings {
         let variables = [
             ("KAFKA__SESSION_TIMEOUT", "6s"),
             ("ROUTER__RECEIPT_DEADLINE", "10s"),
+            // So that every test meets parked work.
+            ("ROUTER__PARK_AFTER", "1s"),
             ("ANALYTICS__BATCH_INTERVAL", "500ms"),
         ];
         Self {
             variables: variables
                 .map(|(k, v)| (format!("JIXINDA__{k}"), v.to_owned()))
                 .to_vec(),
+            of_ingest: Vec::new(),
             own_engine: false,
+            engine_data: None,
+            own_broker: false,
+            keep_log: true,
+            alone: false,
         }
     }
 }
 
 impl Settings {
+    /// No other platform meanwhile.
+    pub(crate) fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables
             .push((format!("JIXINDA__{name}"), value.into()));
@@ -167,10 +211,16 @@ impl Platform {
 
     /// Lab, topics and directory; no role yet.
     async fn prepare(world: World, settings: Settings) -> Self {
-        let stack = Stack::get();
+        let turn = Turn::take(settings.alone).await;
+        let mut stack = Stack::get();
         let name = format!("t{:010x}", rand::random::<u64>() & 0xff_ffff_ffff);
         let dir = stack.data.join(&name);
         std::fs::create_dir_all(&dir).unwrap();
+        let broker = settings.own_broker.then(|| Broker::new(&dir));
+        if let Some(broker) = &broker {
+            broker.start().await;
+            stack.brokers = broker.address();
+        }
         let key = base64_key();
         let kafka = Kafka::new(kafka::Config {
             brokers: stack.brokers.clone(),
@@ -199,7 +249,8 @@ impl Platform {
             database: format!("e2e_{name}"),
             platform_key: key,
             processes: BTreeMap::new(),
-            senders_deaths: 0,
+            lives: Lives::default(),
+            broker,
             helpers: BTreeMap::new(),
             http: http::client(Duration::from_secs(20)).unwrap(),
             lifecycle: Lifecycle::default(),
@@ -208,6 +259,7 @@ impl Platform {
             kafka,
             world,
             settings,
+            _turn: turn,
             stack,
         };
         platform.start_lab();
@@ -217,7 +269,9 @@ impl Platform {
         platform.run(&["topics", "apply"], &[]);
         let directory = platform.world.directory.clone();
         platform.apply_directory(&directory).await;
-        platform.log = Log::follow(&platform.kafka, &platform.lifecycle).await;
+        if platform.settings.keep_log {
+            platform.log = Log::follow(&platform.kafka, &platform.lifecycle).await;
+        }
         platform
     }
 
@@ -232,11 +286,13 @@ impl Platform {
 
     /// An engine of the test's own.
     pub(crate) fn start_engine(&mut self) {
+        let data = self.settings.engine_data.clone();
+        let data = data.unwrap_or_else(|| self.dir.join("clickhouse"));
         let variables = [
             ("JIXINDA__ENGINE__LIBRARY", self.stack.library.clone()),
             (
                 "JIXINDA__ENGINE__DATA_DIR",
-                self.dir.join("clickhouse").to_string_lossy().into_owned(),
+                data.to_string_lossy().into_owned(),
             ),
             (
                 "JIXINDA__ENGINE__LISTEN",
@@ -256,97 +312,8 @@ impl Platform {
         self.helpers.insert("engine", engine);
     }
 
-    /// Starts one more process; `ready` waits for it.
-    pub(crate) fn add(&mut self, name: &str, roles: &str) {
-        let has = |role: &str| self.processes.values().any(|p| p.roles.contains(role));
-        let receipts = if roles.contains("senders") && !has("senders") {
-            self.world.receipts_port
-        } else {
-            process::free_port()
-        };
-        let analytics = if roles.contains("analytics") && !has("analytics") {
-            self.world.analytics_port
-        } else {
-            process::free_port()
-        };
-        let ports = process::Ports {
-            admin: process::free_port(),
-            ingest: process::free_port(),
-            receipts,
-            analytics,
-        };
-        let local = |port: u16| format!("127.0.0.1:{port}");
-        let mut variables = vec![
-            ("JIXINDA__KAFKA__INSTANCE".to_owned(), name.to_owned()),
-            ("JIXINDA__ADMIN__LISTEN".to_owned(), local(ports.admin)),
-            ("JIXINDA__INGEST__LISTEN".to_owned(), local(ports.ingest)),
-            ("JIXINDA__SENDERS__LISTEN".to_owned(), local(ports.receipts)),
-            (
-                "JIXINDA__ANALYTICS__LISTEN".to_owned(),
-                local(ports.analytics),
-            ),
-            (
-                "JIXINDA__INGEST__STATUS_URL".to_owned(),
-                format!("http://{}", local(self.world.analytics_port)),
-            ),
-        ];
-        variables.extend(self.settings.variables.clone());
-        let config = self.config();
-        let arguments = ["--config", &config, "run", "--roles", roles];
-        let mut process = Process::start(name, &self.dir, &arguments, &variables);
-        process.roles = roles.to_owned();
-        process.ports = ports;
-        self.processes.insert(name.to_owned(), process);
-    }
-
     fn config(&self) -> String {
         self.dir.join("jixinda.toml").to_string_lossy().into_owned()
-    }
-
-    /// Waits until every process that runs says that it is ready.
-    pub(crate) async fn ready(&mut self) {
-        let names: Vec<String> = self.processes.keys().cloned().collect();
-        for name in names {
-            self.process_ready(&name).await;
-        }
-    }
-
-    pub(crate) async fn process_ready(&mut self, name: &str) {
-        let (http, process) = (self.http.clone(), self.processes.get_mut(name).unwrap());
-        let url = format!("http://127.0.0.1:{}/readyz", process.ports.admin);
-        eventually(&format!("{name} is ready"), SOON, async || {
-            process.must_run();
-            let answer = http.get(&url).send().await.map_err(|e| e.to_string())?;
-            if answer.status().is_success() {
-                return Ok(());
-            }
-            Err(answer.text().await.unwrap_or_default())
-        })
-        .await;
-    }
-
-    pub(crate) fn process(&mut self, name: &str) -> &mut Process {
-        self.processes.get_mut(name).unwrap()
-    }
-
-    /// As power loss would: no drain.
-    pub(crate) fn kill(&mut self, name: &str) {
-        self.process(name).kill();
-        self.senders_deaths += usize::from(self.process(name).roles.contains("senders"));
-    }
-
-    /// How often a process that calls vendors was killed.
-    pub(crate) fn senders_deaths(&self) -> usize {
-        self.senders_deaths
-    }
-
-    /// SIGTERM, and the end that a service manager wants to see.
-    pub(crate) async fn stop(&mut self, name: &str) {
-        self.process(name).stop().await;
-    }
-
-    pub(crate) fn restart(&mut self, name: &str) {
-        self.process(name).restart();
     }
 
     /// Runs a command of the program to its end; returns what it printed.
@@ -433,13 +400,7 @@ impl Platform {
 
     /// Stops all processes; each must still run, end well, and have had no panic.
     pub(crate) async fn end(mut self) {
-        let names: Vec<String> = self.processes.keys().cloned().collect();
-        for name in names {
-            if self.processes[&name].was_started() {
-                self.process(&name).must_run();
-                self.stop(&name).await;
-            }
-        }
+        self.stop_all().await;
         for (name, text) in self.logs() {
             assert!(!text.contains("panicked at"), "{name}:\n{text}");
         }

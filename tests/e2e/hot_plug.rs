@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     audit,
     harness::{
-        Platform,
+        Platform, Settings,
         load::{Load, for_a_while},
         world::{World, code_of},
     },
@@ -88,18 +88,16 @@ async fn changes_of_channels_and_templates_take_effect_under_load_without_loss()
     let mut world = World::new(&["stays", "rotates", "leaves", "joins"]);
     let whole = world.directory.clone();
     world.directory = without(&whole, "joins");
-    let mut platform = Platform::start(
-        world,
-        &[
-            ("door", "ingest"),
-            ("router-1", "router"),
-            ("router-2", "router"),
-            ("senders-1", "senders"),
-            ("senders-2", "senders"),
-            ("sink", "analytics"),
-        ],
-    )
-    .await;
+    let processes = [
+        ("door", "ingest"),
+        ("router-1", "router"),
+        ("router-2", "router"),
+        ("senders-1", "senders"),
+        ("senders-2", "senders"),
+        ("sink", "analytics"),
+    ];
+    let settings = Settings::default().alone();
+    let mut platform = Platform::start_with(world, &processes, settings).await;
     let clients = vec![platform.client("door", "shop")];
     let load = Load::start(clients, 500, &["otp", "notice"]);
     for_a_while(Duration::from_secs(1)).await;

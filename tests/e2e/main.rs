@@ -5,6 +5,8 @@
 mod audit;
 mod bad_input;
 mod bad_records;
+mod chaos;
+mod corrections;
 mod crash;
 mod docs;
 mod harness;
@@ -13,5 +15,8 @@ mod hot_plug;
 mod outage;
 mod paths;
 mod rate;
+mod redrive;
 mod secrets;
+mod twins;
+mod vendors;
 mod verify;

@@ -50,10 +50,7 @@ async fn sending_goes_on_without_clickhouse_and_the_sink_catches_up() {
     })
     .await;
     let mut accepted = load.stop().await;
-    let sent = Sent {
-        recipient: number.expose().to_owned(),
-        lane: jixinda_schemas::Lane::Otp,
-    };
+    let sent = Sent::new(number.expose().to_owned(), jixinda_schemas::Lane::Otp);
     accepted.insert(probe, sent);
     eventually("everything is sent without ClickHouse", SOON, async || {
         let done = platform.log.outcomes().len();
@@ -73,10 +70,10 @@ async fn sending_goes_on_without_clickhouse_and_the_sink_catches_up() {
 
 async fn send(platform: &Platform, accepted: &mut Accepted, body: &Value) -> MessageId {
     let id = platform.client("all", "shop").send(body).await.accepted();
-    let sent = Sent {
-        recipient: body["recipient"].as_str().unwrap().to_owned(),
-        lane: jixinda_schemas::Lane::Notice,
-    };
+    let sent = Sent::new(
+        body["recipient"].as_str().unwrap().to_owned(),
+        jixinda_schemas::Lane::Notice,
+    );
     accepted.insert(id, sent);
     id
 }

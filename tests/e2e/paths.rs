@@ -26,10 +26,7 @@ struct Ways {
 
 impl Ways {
     fn add(&mut self, id: MessageId, recipient: &Phone, lane: Lane) {
-        let sent = Sent {
-            recipient: recipient.expose().to_owned(),
-            lane,
-        };
+        let sent = Sent::new(recipient.expose().to_owned(), lane);
         assert!(self.accepted.insert(id, sent).is_none(), "{id} twice");
     }
 }

@@ -29,10 +29,7 @@ async fn no_secret_and_no_whole_number_gets_out() {
             .send(&message(lane, number.expose()))
             .await
             .accepted();
-        let sent = Sent {
-            recipient: number.expose().to_owned(),
-            lane: lane.parse().ok().unwrap(),
-        };
+        let sent = Sent::new(number.expose().to_owned(), lane.parse().ok().unwrap());
         accepted.insert(id, sent);
         numbers.push(number);
     }
@@ -59,10 +56,7 @@ async fn no_secret_and_no_whole_number_gets_out() {
             Headers::of("request"),
         )
         .await;
-    let sent = Sent {
-        recipient: number.expose().to_owned(),
-        lane: jixinda_schemas::Lane::Otp,
-    };
+    let sent = Sent::new(number.expose().to_owned(), jixinda_schemas::Lane::Otp);
     accepted.insert(
         "018f0000-0000-7000-8000-000000000001".parse().unwrap(),
         sent,

@@ -1,6 +1,6 @@
 use std::process::{Command, Output};
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser as _};
 use jixinda::cli::Cli;
 
 fn jixinda(arguments: &[&str]) -> Output {
@@ -46,6 +46,8 @@ fn help_names_every_command() {
         "config",
         "topics",
         "directory",
+        "dead-letters",
+        "failed",
         "lab",
     ] {
         assert!(
@@ -54,6 +56,39 @@ fn help_names_every_command() {
                 .any(|line| line.trim_start().starts_with(command)),
             "{command}: {shown}"
         );
+    }
+}
+
+/// Words of a shell line: quotes hold one together, `#` ends the line.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '#' if !quoted => break,
+            ' ' if !quoted => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            c => word.push(c),
+        }
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    words
+}
+
+#[test]
+fn every_command_of_the_operations_manual_is_understood() {
+    let manual = std::fs::read_to_string("docs/operations.md").unwrap();
+    let lines: Vec<&str> = manual
+        .lines()
+        .filter(|line| line.starts_with("jixinda "))
+        .collect();
+    assert!(lines.len() >= 9, "{lines:#?}");
+    for line in lines {
+        let line = line
+            .replace("$MESSAGE", "1b3e02ae-c32e-8a99-a145-cf97befbe7d2")
+            .replace("$LETTER", "dead-letters/3/17");
+        if let Err(error) = Cli::try_parse_from(words(&line)) {
+            panic!("{line}: {error}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod config;
 mod demo;
+mod vendor_docs;
 
 /// The folder of the workspace.
 fn root() -> &'static std::path::Path {

@@ -25,6 +25,9 @@ pub struct Outcome {
     pub template: String,
     pub signature: String,
     pub campaign: String,
+    /// The message that this one was sent again for.
+    #[serde(with = "clickhouse::serde::uuid::option")]
+    pub redrive_of: Option<Uuid>,
     pub carrier: &'static str,
     pub region: String,
     pub phone_hash: String,
@@ -86,6 +89,7 @@ impl Outcome {
             template: text(outcome.template.as_ref()),
             signature: text(outcome.signature.as_ref()),
             campaign: outcome.campaign.clone().unwrap_or_default(),
+            redrive_of: outcome.redrive_of.map(|of| of.message_id.0),
             carrier: outcome.carrier.as_str(),
             region: outcome.region.clone(),
             phone_hash: recipient.hash,

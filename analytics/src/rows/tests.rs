@@ -46,7 +46,7 @@ fn request() -> Position {
 fn attempt(n: u16, state: AttemptState) -> AttemptSummary {
     AttemptSummary {
         n,
-        attempt_id: AttemptId::new(MessageId::from_position(&request()), n),
+        attempt_id: AttemptId::new(MessageId::from_position(&request()), &request(), n),
         channel: format!("channel-{n}").parse().unwrap(),
         vendor: "aliyun".into(),
         state,
@@ -78,6 +78,7 @@ fn outcome(outcome: Terminal, attempts: Vec<AttemptSummary>) -> event::Outcome {
         template: Some("login".parse().unwrap()),
         signature: None,
         campaign: None,
+        redrive_of: None,
         attempts,
         ended_at: Timestamp(4_100),
     }
@@ -101,7 +102,7 @@ fn outcome_row(payload: event::Outcome) -> Outcome {
 fn routed() -> Envelope<Routed> {
     let payload = Routed {
         n: 1,
-        attempt_id: AttemptId::new(MessageId::from_position(&request()), 1),
+        attempt_id: AttemptId::new(MessageId::from_position(&request()), &request(), 1),
         request: request(),
         lane: Lane::Otp,
         recipient: PHONE.parse().unwrap(),
@@ -227,7 +228,7 @@ fn a_correction_takes_the_old_row_back_and_adds_the_new_one() {
 fn a_refusal_keeps_its_code_disposition_and_blame() {
     let payload = AttemptFinished {
         n: 2,
-        attempt_id: AttemptId::new(MessageId::from_position(&request()), 2),
+        attempt_id: AttemptId::new(MessageId::from_position(&request()), &request(), 2),
         lane: Lane::Otp,
         recipient: PHONE.parse().unwrap(),
         channel: "channel-2".parse().unwrap(),

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use super::range::Span;
+use super::{broken::unmerged_part, range::Span};
 use crate::{
     Config, Error,
     ddl::Server,
@@ -88,18 +88,51 @@ impl Inserter {
         loop {
             match self.once(batch, doubt).await {
                 Ok(()) => return,
-                Err(e) => {
+                Err(failed) => {
                     doubt = true;
                     let table = batch.rows.table().name();
                     metrics::insert_error(table);
                     metrics::up(false);
-                    let e = &e as &dyn std::error::Error;
-                    warn!(table, topic = %batch.topic, partition = batch.partition, error = e, "insert failed, will be sent again");
+                    warn!(table, topic = %batch.topic, partition = batch.partition, error = &failed as &dyn std::error::Error, "insert failed, will be sent again");
+                    self.set_aside(table, &failed).await;
                 }
             }
             let jitter = rand::rng().random_range(0.5..1.0);
             tokio::time::sleep(pause.mul_f64(jitter)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Detaches the part that keeps the table from being read. It stays on disk, in `detached`.
+    async fn set_aside(&self, table: &'static str, failed: &Error) {
+        let Some(part) = unmerged_part(failed) else {
+            return;
+        };
+        let sql = format!("ALTER TABLE {table} DETACH PART '{part}'");
+        let detach = self.client.query_raw(&sql).execute();
+        match tokio::time::timeout(self.timeout, detach).await {
+            Ok(Ok(())) => {
+                metrics::part_set_aside(table);
+                error!(
+                    table,
+                    part,
+                    "a part of one insert cannot be read and was detached: its rows are sent again unless ClickHouse had \
+                     taken them for stored; `jixinda verify` tells"
+                );
+            }
+            Ok(Err(e)) => {
+                let e = &e as &dyn std::error::Error;
+                error!(
+                    table,
+                    part,
+                    error = e,
+                    "a part cannot be read, and not be detached"
+                );
+            }
+            Err(_) => error!(
+                table,
+                part, "a part cannot be read; detaching it takes too long"
+            ),
         }
     }
 

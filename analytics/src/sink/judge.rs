@@ -23,6 +23,8 @@ use crate::rows::{Place, Rows};
 pub(crate) enum Skip {
     /// It marks a take-over.
     Opened,
+    /// An operator's deed about a dead letter or a failed message: it is read from Kafka, and has no table.
+    Deed,
     /// Its writer has been succeeded, or never took over.
     Stale,
     /// It names no writer where one is needed.
@@ -39,6 +41,7 @@ impl Skip {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Deed => "deed",
             Self::Stale => "stale",
             Self::NoWriter => "no_writer",
             Self::Empty => "empty",
@@ -85,6 +88,11 @@ pub(crate) fn judge(
         fence.open(record.offset, opened.payload.writer);
         return Err(Skip::Opened);
     }
+    if record.topic == Topic::DeadLetters
+        && matches!(event, Event::Redriven(_) | Event::Discarded(_))
+    {
+        return Err(Skip::Deed);
+    }
     if !free {
         stand(record, fence)?;
     }
@@ -115,7 +123,7 @@ mod tests {
     use jixinda_schemas::{
         AttemptId, CallId, Lane, MessageId, Timestamp, WriterId,
         codec::About,
-        event::{AttemptFinished, AttemptResult, AttemptStarted, Opened},
+        event::{AttemptFinished, AttemptResult, AttemptStarted, Discarded, Opened, Operator},
         headers::Headers,
     };
 
@@ -189,7 +197,7 @@ mod tests {
     fn started() -> Vec<u8> {
         let payload = AttemptStarted {
             n: 1,
-            attempt_id: AttemptId::new(MessageId::random(), 1),
+            attempt_id: AttemptId(uuid::Uuid::from_u128(1)),
             lane: Lane::Otp,
             recipient: "+8613800138000".parse().unwrap(),
             channel: "a".parse().unwrap(),
@@ -208,7 +216,7 @@ mod tests {
     fn finished() -> Vec<u8> {
         let payload = AttemptFinished {
             n: 1,
-            attempt_id: AttemptId::new(MessageId::random(), 1),
+            attempt_id: AttemptId(uuid::Uuid::from_u128(1)),
             lane: Lane::Otp,
             recipient: "+8613800138000".parse().unwrap(),
             channel: "a".parse().unwrap(),
@@ -256,6 +264,39 @@ mod tests {
             Err(Skip::NoWriter)
         );
         assert_eq!(reader.rows.len(), 2);
+    }
+
+    #[test]
+    fn what_operators_did_has_no_row_and_is_nothing_odd() {
+        let key = PlatformKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+        let mut rows = Rows::new(Table::DeadLetters);
+        let payload = Discarded {
+            of: "dead-letters/0/3".parse().unwrap(),
+            dead_letter: None,
+            outcome: None,
+            by: Operator {
+                name: "a".into(),
+                host: "h".into(),
+            },
+            because: "test data".into(),
+        };
+        let event = codec::envelope(kind::DISCARDED, About::default(), Timestamp(1), payload);
+        let value = codec::encode(&event);
+        let mut record = Record {
+            topic: Topic::DeadLetters,
+            partition: 0,
+            offset: 4,
+            at: Timestamp(1),
+            key: None,
+            value: Some(&value),
+            headers: Headers::of(kind::DISCARDED),
+        };
+        let mut fence = Fence::default();
+        let skip = judge(&record, &mut fence, &mut rows, &key).unwrap_err();
+        assert_eq!((skip, skip.is_odd()), (Skip::Deed, false));
+        record.headers = Headers::default();
+        assert_eq!(judge(&record, &mut fence, &mut rows, &key), Err(Skip::Deed));
+        assert!(rows.is_empty());
     }
 
     #[test]

@@ -1,11 +1,10 @@
-//! Pushes an account's receipts: up to 100 an array, every 100 ms; an array that is not acknowledged is
-//! pushed again after 1, 5 and 10 minutes (scaled by a setting), then given up.
+//! Pushes an account's receipts every 100 ms, as many in a request as the vendor does; what is not acknowledged is pushed
+//! again after the vendor's delays (scaled by a setting), then given up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Request;
-use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -15,20 +14,16 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::Item;
-use crate::aliyun::wire::{self, ReportItem};
+use crate::account::{Account, Secret};
 use crate::clock;
 use crate::hub::Hub;
-use crate::journal::{Entry, Pushed, Receipt};
+use crate::journal::{Entry, Pushed};
 use crate::live::Live;
+use crate::vendor::{Habits, Outgoing, Vendor};
 
-const BATCH: usize = 100;
+/// Receipts taken from the queue at once.
+const TAKEN: usize = 500;
 const EVERY: Duration = Duration::from_millis(100);
-/// Source: fact sheet, receipt push: after 1, 5, 10 min, three retries in all.
-const RETRIES: [Duration; 3] = [
-    Duration::from_secs(60),
-    Duration::from_secs(300),
-    Duration::from_secs(600),
-];
 /// Requests at once to one receiver.
 const CONCURRENCY: usize = 8;
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -43,6 +38,10 @@ pub(crate) fn client() -> Client {
 
 /// Runs until `stop`; receipts that wait then are dropped, as their calls stand in the journal.
 pub(crate) async fn run(hub: Arc<Hub>, live: Arc<Live>, mut stop: watch::Receiver<bool>) {
+    let Ok(vendor) = live.account().speaks() else {
+        return;
+    };
+    let habits = vendor.habits();
     let slots = Arc::new(Semaphore::new(CONCURRENCY));
     let mut pushes = JoinSet::new();
     let mut ticks = tokio::time::interval(EVERY);
@@ -53,19 +52,47 @@ pub(crate) async fn run(hub: Arc<Hub>, live: Arc<Live>, mut stop: watch::Receive
             _ = ticks.tick() => {}
             () = live.receipts.wake.notified() => {}
         }
-        loop {
-            let items = live.receipts.take_due(BATCH);
+        // Without a URL of the account's they wait to be fetched.
+        while live.account().receipt_url.is_some() || !habits.fetched {
+            let items = live.receipts.take_due(TAKEN);
             if items.is_empty() {
                 break;
             }
-            let (hub, live, slots) = (Arc::clone(&hub), Arc::clone(&live), Arc::clone(&slots));
-            pushes.spawn(deliver(hub, live, slots, items));
+            for items in requests(items, habits.batch) {
+                let (hub, live, slots) = (Arc::clone(&hub), Arc::clone(&live), Arc::clone(&slots));
+                pushes.spawn(deliver(hub, live, slots, habits, items));
+            }
         }
         while pushes.try_join_next().is_some() {}
     }
 }
 
-async fn deliver(hub: Arc<Hub>, live: Arc<Live>, slots: Arc<Semaphore>, mut items: Vec<Item>) {
+/// What goes in one request: the forged apart, and each URL apart.
+fn requests(items: Vec<Item>, batch: usize) -> Vec<Vec<Item>> {
+    let mut requests: Vec<Vec<Item>> = Vec::new();
+    for item in items {
+        match requests.last_mut() {
+            Some(last)
+                if last.len() < batch
+                    && !item.called_back
+                    && last[0].forged == item.forged
+                    && last[0].url == item.url =>
+            {
+                last.push(item);
+            }
+            _ => requests.push(vec![item]),
+        }
+    }
+    requests
+}
+
+async fn deliver(
+    hub: Arc<Hub>,
+    live: Arc<Live>,
+    slots: Arc<Semaphore>,
+    habits: Habits,
+    mut items: Vec<Item>,
+) {
     for attempt in 1_u32.. {
         let pushed = {
             let Ok(_slot) = slots.acquire().await else {
@@ -76,9 +103,8 @@ async fn deliver(hub: Arc<Hub>, live: Arc<Live>, slots: Arc<Semaphore>, mut item
         for item in &mut items {
             drop(item.pushed.take());
         }
-        let retry = RETRIES
-            .get(attempt as usize - 1)
-            .filter(|_| pushed != Pushed::Acked);
+        let again = pushed != Pushed::Acked && items.first().is_some_and(|item| !item.forged);
+        let retry = habits.retries.get(attempt as usize - 1).filter(|_| again);
         let Some(delay) = retry else { break };
         tokio::select! {
             () = tokio::time::sleep(delay.mul_f64(hub.config.receipt_retry_scale)) => {}
@@ -91,60 +117,54 @@ async fn deliver(hub: Arc<Hub>, live: Arc<Live>, slots: Arc<Semaphore>, mut item
 async fn push(hub: &Hub, live: &Live, items: &[Item], attempt: u32) -> Pushed {
     let account = live.account();
     let now = clock::now();
-    let pushed = match &account.receipt_url {
-        Some(url) => {
-            let sending = send(&hub.client, url, body(items, now.at_ms));
-            match tokio::time::timeout(hub.config.receipt_timeout, sending).await {
-                Ok(pushed) => pushed,
-                Err(_) => failed("no answer in time"),
-            }
+    let pushed = match (account.speaks(), items.first()) {
+        (Ok(vendor), Some(first)) => {
+            let account = if first.forged {
+                Arc::new(forger(&account))
+            } else {
+                Arc::clone(&account)
+            };
+            let url = first.url.as_deref().unwrap_or_default();
+            send(hub, vendor, vendor.push(&account, url, items, now)).await
         }
-        None => failed("the account has no receipt_url"),
+        (Err(error), _) => failed(error),
+        (Ok(_), None) => return Pushed::Acked,
     };
     for item in items {
         live.stats().count_receipt(&pushed, attempt, item.duplicate);
-        hub.journal
-            .write(&Entry::Receipt(Receipt {
-                at_ms: now.at_ms,
-                at_ns: now.at_ns,
-                account: account.id.clone(),
-                biz_id: item.biz_id.to_string(),
-                out_id: item.out_id.as_deref().map(str::to_owned),
-                recipient: item.recipient.clone(),
-                success: item.code.success,
-                err_code: item.code.code.to_owned(),
-                pushed: pushed.clone(),
-                attempt,
-                duplicate: item.duplicate,
-            }))
-            .await;
+        let receipt = item.journalled(&account.id, now, pushed.clone(), attempt);
+        hub.journal.write(&Entry::Receipt(receipt)).await;
     }
     pushed
 }
 
-fn body(items: &[Item], now_ms: u64) -> Vec<u8> {
-    let reports: Vec<_> = items
-        .iter()
-        .map(|item| ReportItem {
-            phone_number: &item.phone_number,
-            send_time: wire::beijing_time(item.sent_at_ms),
-            report_time: wire::beijing_time(now_ms),
-            success: item.code.success,
-            err_code: item.code.code,
-            err_msg: item.code.message,
-            sms_size: item.sms_size.to_string(),
-            biz_id: &item.biz_id,
-            out_id: item.out_id.as_deref().unwrap_or_default(),
-        })
-        .collect();
-    serde_json::to_vec(&reports).unwrap_or_default()
+/// Someone who knows the URL and none of the secrets.
+fn forger(account: &Account) -> Account {
+    let mut forger = Account {
+        secrets: vec![Secret::new("not the secret")],
+        ..account.clone()
+    };
+    forger.settings.retain(|name, _| !Account::is_secret(name));
+    forger
 }
 
-async fn send(client: &Client, url: &str, body: Vec<u8>) -> Pushed {
-    let request = Request::post(url)
-        .header(CONTENT_TYPE, "application/json;charset=UTF-8")
-        .body(Full::new(Bytes::from(body)));
-    let request = match request {
+/// One request to the customer.
+pub(crate) async fn send(hub: &Hub, vendor: &dyn Vendor, outgoing: Outgoing) -> Pushed {
+    let exchange = exchange(&hub.client, vendor, outgoing);
+    tokio::time::timeout(hub.config.receipt_timeout, exchange)
+        .await
+        .unwrap_or_else(|_| failed("no answer in time"))
+}
+
+async fn exchange(client: &Client, vendor: &dyn Vendor, outgoing: Outgoing) -> Pushed {
+    let mut request = Request::builder()
+        .method(outgoing.method)
+        .uri(&outgoing.url);
+    for (name, value) in &outgoing.headers {
+        request = request.header(*name, value);
+    }
+    let sent = Bytes::from(outgoing.body);
+    let request = match request.body(Full::new(sent.clone())) {
         Ok(request) => request,
         Err(error) => return failed(error),
     };
@@ -157,7 +177,7 @@ async fn send(client: &Client, url: &str, body: Vec<u8>) -> Pushed {
         .collect()
         .await
     {
-        Ok(answer) => match wire::is_ack(status, &answer.to_bytes()) {
+        Ok(answer) => match vendor.acks(&sent, status, &answer.to_bytes()) {
             true => Pushed::Acked,
             false => Pushed::Rejected { status },
         },

@@ -1,5 +1,8 @@
 use jixinda_lab::journal::{Answered, Outcome};
-use time::Duration;
+use jixinda_lab::vendors::aliyun::sign;
+use jixinda_lab::wire::{canonical_query, percent};
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 
 use crate::client::{Connection, Request};
 use crate::setup::{Setup, eventually};
@@ -147,17 +150,50 @@ async fn every_active_secret_is_good() {
     assert_eq!(old.code(setup.at()).await, "OK");
 }
 
-#[tokio::test]
-async fn the_rpc_signature_is_refused_for_now() {
-    let setup = Setup::new("", "").await;
-    let mut connection = Connection::open(setup.at()).await.unwrap();
-    let request =
-        b"POST /?Action=SendSms&Signature=x HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n";
-    let answer = connection.send(request).await.unwrap();
-    assert_eq!(
-        (answer.status, &*answer.code()),
-        (400, "IncompleteSignature")
+/// A call signed by version 1: `secret` signs, `spoilt` is added afterwards.
+async fn rpc(setup: &Setup, nonce: &str, secret: &str, age: Duration, spoilt: &str) -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    let timestamp = (OffsetDateTime::now_utc() - age).format(form).unwrap();
+    let parameters = [
+        ("Action", "SendSms"),
+        ("Version", "2017-05-25"),
+        ("Format", "json"),
+        ("AccessKeyId", "lab-key"),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureVersion", "1.0"),
+        ("SignatureNonce", nonce),
+        ("Timestamp", &timestamp),
+        ("PhoneNumbers", NUMBER),
+        ("SignName", "测试签名"),
+        ("TemplateCode", "SMS_1"),
+        ("TemplateParam", r#"{"code":"123456"}"#),
+        ("OutId", "call-1"),
+    ];
+    let query = canonical_query(parameters);
+    let signature = sign::rpc_signature(secret, &sign::rpc_string_to_sign("POST", &query));
+    let request = format!(
+        "POST /?{query}&Signature={}{spoilt} HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n",
+        percent(&signature)
     );
+    let mut connection = Connection::open(setup.at()).await.unwrap();
+    connection.send(request.as_bytes()).await.unwrap().code()
+}
+
+#[tokio::test]
+async fn the_rpc_signature_is_good_once_and_in_time() {
+    let setup = Setup::new("", "").await;
+    let now = Duration::ZERO;
+    let wrong = rpc(&setup, "n1", "wrong", now, "").await;
+    assert_eq!(wrong, "SignatureDoesNotMatch");
+    assert_eq!(rpc(&setup, "n1", "lab-secret", now, "").await, "OK");
+    assert_eq!(
+        rpc(&setup, "n1", "lab-secret", now, "").await,
+        "SignatureNonceUsed"
+    );
+    let old = rpc(&setup, "n2", "lab-secret", Duration::minutes(16), "").await;
+    assert_eq!(old, "InvalidTimeStamp.Expired");
+    let altered = rpc(&setup, "n3", "lab-secret", now, "&SmsUpExtendCode=1").await;
+    assert_eq!(altered, "SignatureDoesNotMatch");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A client written for the tests: its own signer, its own HTTP, so that it can send what no library would.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,9 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// What [`post`] calls the lab.
+pub(crate) const HOST: &str = "h";
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -184,6 +188,37 @@ impl Connection {
     }
 }
 
+/// A POST on a connection of its own.
+pub(crate) async fn post(
+    lab: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: {HOST}\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = Connection::open(lab).await.unwrap();
+    connection.send(request.as_bytes()).await.unwrap()
+}
+
+pub(crate) fn encode(form: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish()
+}
+
+pub(crate) fn decode(form: &str) -> BTreeMap<String, String> {
+    form_urlencoded::parse(form.as_bytes())
+        .into_owned()
+        .collect()
+}
+
 /// A call of the admin API.
 pub(crate) async fn admin(lab: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
     admin_as(lab, method, path, body, "").await
@@ -202,4 +237,9 @@ pub(crate) async fn admin_as(
     );
     let mut connection = Connection::open(lab).await.unwrap();
     connection.send(request.as_bytes()).await.unwrap()
+}
+
+/// A POST with this content type.
+pub(crate) async fn post_as(lab: SocketAddr, path: &str, content_type: &str, body: &str) -> Answer {
+    post(lab, path, &[("content-type", content_type)], body).await
 }

@@ -1,4 +1,4 @@
-//! Takes receipt pushes and answers them as told.
+//! Takes receipt pushes and answers them as told, or as their vendor wants it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ pub(crate) const ACK: &str = r#"{"code":0,"msg":"接收成功"}"#;
 
 #[derive(Clone, Default)]
 pub(crate) struct Receiver {
-    pushes: Arc<Mutex<Vec<Vec<Value>>>>,
+    requests: Arc<Mutex<Vec<(HeaderMap, String)>>>,
     answers: Arc<Mutex<VecDeque<(u16, &'static str)>>>,
 }
 
@@ -27,14 +27,26 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new()
-            .route("/r", post(take))
+            .route("/r", post(take).get(take))
             .with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         (receiver, address)
     }
 
+    /// Heads and bodies, as they came; a query where there is no body.
+    pub(crate) fn requests(&self) -> Vec<(HeaderMap, String)> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Those that are JSON arrays.
     pub(crate) fn pushes(&self) -> Vec<Vec<Value>> {
-        self.pushes.lock().unwrap().clone()
+        let arrays = self.requests().into_iter().filter(|(headers, _)| {
+            let kind = headers["content-type"].to_str().unwrap();
+            kind.starts_with("application/json")
+        });
+        arrays
+            .map(|(_, body)| serde_json::from_str(&body).unwrap())
+            .collect()
     }
 
     pub(crate) fn items(&self) -> Vec<Value> {
@@ -44,23 +56,35 @@ impl Receiver {
 
 async fn take(
     State(receiver): State<Receiver>,
+    uri: Uri,
     headers: HeaderMap,
     body: String,
-) -> (StatusCode, &'static str) {
-    assert!(
-        headers["content-type"]
-            .to_str()
-            .unwrap()
-            .starts_with("application/json")
-    );
-    receiver
-        .pushes
-        .lock()
-        .unwrap()
-        .push(serde_json::from_str(&body).unwrap());
+) -> (StatusCode, String) {
+    let ack = ack(&body);
+    let body = if body.is_empty() {
+        uri.query().unwrap_or_default().to_owned()
+    } else {
+        body
+    };
+    receiver.requests.lock().unwrap().push((headers, body));
     let answer = receiver.answers.lock().unwrap().pop_front();
-    let (status, text) = answer.unwrap_or((200, ACK));
+    let (status, text) = answer.map_or((200, ack), |(status, text)| (status, text.to_owned()));
     (StatusCode::from_u16(status).unwrap(), text)
+}
+
+/// Montnets wants its command and number back.
+fn ack(body: &str) -> String {
+    let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
+    let of = |name: &str| form.iter().find(|(known, _)| known == name);
+    match (of("cmd"), of("seqid")) {
+        (Some((_, command)), Some((_, number))) => {
+            let command = command.replace("_REQ", "_RESP");
+            format!(r#"{{"cmd":"{command}","seqid":{number},"result":0}}"#)
+        }
+        _ => ACK.to_owned(),
+    }
 }
 
 pub(crate) fn url(address: SocketAddr) -> String {

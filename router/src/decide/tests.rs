@@ -127,7 +127,7 @@ fn rejected(channel: &str, disposition: Disposition) -> Attempt {
             submitted_at: None,
             at: NOW.plus_millis(-5_000),
         }),
-        report: None,
+        reports: Default::default(),
         overdue: false,
     }
 }

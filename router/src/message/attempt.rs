@@ -1,13 +1,16 @@
 //! One decision of a message and what became of it.
 
 use jixinda_schemas::{
-    CallId, ChannelId, MessageId, SignatureId, Timestamp,
+    AttemptId, CallId, ChannelId, SignatureId, Timestamp,
     event::{AttemptResult, AttemptState, AttemptSummary, NotStartedCause},
     vendor::{Blame, Disposition, ReceiptStatus},
 };
+use serde::{Deserialize, Serialize};
+
+use super::report::{Reports, Verdict};
 
 /// Who claimed an attempt first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Claim {
     /// A sender, to call the vendor.
     Started { call_id: CallId, at: Timestamp },
@@ -20,7 +23,7 @@ pub enum Claim {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finish {
     pub result: AttemptResult,
     pub submitted_at: Option<Timestamp>,
@@ -28,8 +31,8 @@ pub struct Finish {
     pub at: Timestamp,
 }
 
-/// The receipt that counts.
-#[derive(Clone, Debug, PartialEq)]
+/// What one receipt says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub status: ReceiptStatus,
     pub code: String,
@@ -39,7 +42,7 @@ pub struct Report {
 }
 
 /// What is known of one decision.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub n: u16,
     pub channel: ChannelId,
@@ -51,31 +54,45 @@ pub struct Attempt {
     pub routed_at: Timestamp,
     pub claim: Option<Claim>,
     pub finish: Option<Finish>,
-    pub report: Option<Report>,
+    /// What receipts have said.
+    #[serde(default)]
+    pub reports: Reports,
     /// No receipt within the usual time: counted against the channel.
     pub overdue: bool,
 }
 
 impl Attempt {
-    /// Where it stands by all that is known.
+    /// Where it stands by all that is known. A delivered receipt wins over any answer; one that says that it did not
+    /// arrive adds nothing to an answer that it was not taken.
     #[must_use]
     pub fn state(&self) -> AttemptState {
-        match &self.report {
-            Some(r) if r.status == ReceiptStatus::Delivered => return AttemptState::Delivered,
-            Some(r) if r.status.is_final() => return AttemptState::Undelivered,
-            _ => {}
+        let status = self.report().map(|v| v.status);
+        if status == Some(ReceiptStatus::Delivered) {
+            return AttemptState::Delivered;
         }
-        match (&self.claim, &self.finish) {
+        let failed = status.is_some_and(ReceiptStatus::is_final);
+        match (&self.claim, self.finish.as_ref().map(|f| &f.result)) {
+            (_, Some(AttemptResult::Rejected { .. })) => AttemptState::Rejected,
+            (_, Some(AttemptResult::NotCalled)) => AttemptState::NotCalled,
+            _ if failed => AttemptState::Undelivered,
             (None, _) => AttemptState::Routed,
             (Some(Claim::NotStarted { .. }), _) => AttemptState::NotStarted,
             (Some(Claim::Started { .. }), None) => AttemptState::Started,
-            (Some(Claim::Started { .. }), Some(f)) => match f.result {
-                AttemptResult::Accepted { .. } => AttemptState::Accepted,
-                AttemptResult::Rejected { .. } => AttemptState::Rejected,
-                AttemptResult::Unknown { .. } => AttemptState::Unknown,
-                AttemptResult::NotCalled => AttemptState::NotCalled,
-            },
+            (_, Some(AttemptResult::Accepted { .. })) => AttemptState::Accepted,
+            (_, Some(AttemptResult::Unknown { .. })) => AttemptState::Unknown,
         }
+    }
+
+    /// Whether the decision itself is known, not only what followed from it.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        self.routed_at != Timestamp(0)
+    }
+
+    /// What its receipts come to.
+    #[must_use]
+    pub fn report(&self) -> Option<Verdict<'_>> {
+        self.reports.verdict(self.segments)
     }
 
     /// Whether the vendor has it or may have it.
@@ -167,10 +184,11 @@ impl Attempt {
         }
     }
 
-    pub(super) fn summary(&self, id: MessageId) -> AttemptSummary {
+    pub(super) fn summary(&self, attempt_id: AttemptId) -> AttemptSummary {
         let state = self.state();
-        let code = match (&self.report, &self.finish) {
-            (Some(r), _) => Some(r.code.clone()),
+        let report = self.report();
+        let code = match (report, &self.finish) {
+            (Some(v), _) => Some(v.by.code.clone()),
             (
                 None,
                 Some(Finish {
@@ -193,7 +211,7 @@ impl Attempt {
         );
         AttemptSummary {
             n: self.n,
-            attempt_id: jixinda_schemas::AttemptId::new(id, self.n),
+            attempt_id,
             channel: self.channel.clone(),
             vendor: self.vendor.clone(),
             state,
@@ -209,7 +227,7 @@ impl Attempt {
             },
             submitted_at: self.finish.as_ref().and_then(|f| f.submitted_at),
             finished_at: self.finish.as_ref().map(|f| f.at),
-            receipt_at: self.report.as_ref().map(|r| r.at),
+            receipt_at: report.map(|v| v.by.at),
         }
     }
 }

@@ -1,15 +1,27 @@
-use proptest::prelude::*;
+//! What the tests of messages share.
+
+mod explore;
+mod history;
+mod receipts;
+mod rules;
+mod table;
+
+use jixinda_schemas::{
+    CallId, Topic,
+    event::{AttemptState, NotStartedCause},
+    template::Content,
+    vendor::{Blame, Disposition, ReceiptStatus},
+};
 
 use super::*;
-use jixinda_schemas::{AttemptId, Topic, vendor::Blame};
 
-const T0: Timestamp = Timestamp(1_000_000);
+pub(super) const T0: Timestamp = Timestamp(1_000_000);
 const DEADLINES: Deadlines = Deadlines {
     receipt_ms: 60_000,
     claim_ms: 30_000,
 };
 
-fn entry(lane: Lane) -> Entry {
+pub(super) fn entry(lane: Lane) -> Entry {
     Entry {
         id: MessageId::random(),
         app: "shop".parse().unwrap(),
@@ -31,79 +43,121 @@ fn entry(lane: Lane) -> Entry {
             idempotency_key: None,
             index: 0,
             campaign: None,
+            redrive_of: None,
         },
         traceparent: None,
         attempts: Vec::new(),
         refused: None,
         no_route: false,
         outcome: None,
+        superseded: false,
     }
 }
 
-fn channel(n: u16) -> ChannelId {
+pub(super) fn channel(n: u16) -> ChannelId {
     format!("c{n}").parse().unwrap()
 }
 
-fn route(e: &mut Entry, n: u16) {
-    e.attempt(n).channel = channel(n);
-    e.attempt(n).routed_at = T0;
+pub(super) fn routed_event(e: &Entry, n: u16, at: Timestamp) -> Routed {
+    Routed {
+        n,
+        attempt_id: e.attempt_id(n),
+        request: e.position,
+        lane: e.lane,
+        recipient: e.recipient().clone(),
+        channel: channel(n),
+        vendor: "v".into(),
+        pool: "default".into(),
+        template: "login".parse().unwrap(),
+        signature: "acme".parse().unwrap(),
+        sign_name: "ACME".into(),
+        content: Content::FullText { text: "x".into() },
+        text: "x".into(),
+        segments: 1,
+        price_micros: 1,
+        not_after: e.not_after(),
+        directory_offset: 0,
+        health_offset: 0,
+        seed: 0,
+        decided_at: at,
+        considered: Vec::new(),
+    }
 }
 
-fn start(e: &mut Entry, n: u16) -> bool {
-    route(e, n);
-    e.started(&AttemptStarted {
+pub(super) fn started_event(e: &Entry, n: u16, at: Timestamp) -> AttemptStarted {
+    AttemptStarted {
         n,
-        attempt_id: AttemptId::new(e.id, n),
+        attempt_id: e.attempt_id(n),
         lane: e.lane,
         recipient: e.recipient().clone(),
         channel: channel(n),
         vendor: "v".into(),
         call_id: CallId(u64::from(n)),
-        started_at: T0,
-    })
+        started_at: at,
+    }
 }
 
-fn give_back(e: &mut Entry, n: u16, cause: NotStartedCause) {
-    route(e, n);
-    let event = AttemptNotStarted {
+pub(super) fn not_started_event(e: &Entry, n: u16, cause: NotStartedCause) -> AttemptNotStarted {
+    AttemptNotStarted {
         n,
-        attempt_id: AttemptId::new(e.id, n),
+        attempt_id: e.attempt_id(n),
         lane: e.lane,
         channel: channel(n),
         cause,
         retry_after_ms: None,
-    };
-    e.not_started(&event, T0);
+    }
 }
 
-fn finish(e: &mut Entry, n: u16, result: AttemptResult) -> bool {
-    let event = AttemptFinished {
+pub(super) fn finished_event(
+    e: &Entry,
+    n: u16,
+    result: AttemptResult,
+    at: Timestamp,
+) -> AttemptFinished {
+    AttemptFinished {
         n,
-        attempt_id: AttemptId::new(e.id, n),
+        attempt_id: e.attempt_id(n),
         lane: e.lane,
         recipient: e.recipient().clone(),
         channel: channel(n),
         call_id: CallId(u64::from(n)),
         result,
-        submitted_at: Some(T0),
+        submitted_at: Some(at),
         elapsed_ms: Some(5),
-    };
-    e.finished(&event, T0)
+    }
 }
 
-fn accepted() -> AttemptResult {
+pub(super) fn route(e: &mut Entry, n: u16) {
+    e.routed(&routed_event(e, n, T0));
+}
+
+pub(super) fn start(e: &mut Entry, n: u16) -> bool {
+    route(e, n);
+    e.started(&started_event(e, n, T0))
+}
+
+pub(super) fn give_back(e: &mut Entry, n: u16, cause: NotStartedCause) {
+    route(e, n);
+    e.not_started(&not_started_event(e, n, cause), T0);
+}
+
+pub(super) fn finish(e: &mut Entry, n: u16, result: AttemptResult) -> bool {
+    e.finished(&finished_event(e, n, result, T0), T0)
+}
+
+pub(super) fn accepted() -> AttemptResult {
     AttemptResult::Accepted {
         vendor_id: "Biz^0".into(),
     }
 }
 
-fn unknown() -> AttemptResult {
+pub(super) fn unknown() -> AttemptResult {
     AttemptResult::Unknown {
         detail: "timeout".into(),
     }
 }
 
-fn rejected(disposition: Disposition) -> AttemptResult {
+pub(super) fn rejected(disposition: Disposition) -> AttemptResult {
     AttemptResult::Rejected {
         disposition,
         blame: Blame::Channel,
@@ -113,7 +167,7 @@ fn rejected(disposition: Disposition) -> AttemptResult {
     }
 }
 
-fn receipt(n: u16, status: ReceiptStatus) -> RawReceipt {
+pub(super) fn receipt(n: u16, status: ReceiptStatus) -> RawReceipt {
     RawReceipt {
         channel: channel(n),
         vendor: "v".into(),
@@ -132,9 +186,13 @@ fn receipt(n: u16, status: ReceiptStatus) -> RawReceipt {
     }
 }
 
+fn target(e: &Entry, r: &RawReceipt) -> Option<usize> {
+    join(std::iter::once(e), r, None).map(|(_, i)| i)
+}
+
 fn report(e: &mut Entry, n: u16, status: ReceiptStatus) -> bool {
     let r = receipt(n, status);
-    let i = e.receipt_target(&r).unwrap();
+    let i = target(e, &r).unwrap();
     e.reported(i, &r, T0)
 }
 
@@ -148,261 +206,4 @@ fn late(e: &Entry) -> Step {
 
 fn can_decide(e: &Entry) -> bool {
     matches!(next(e), Step::Decide(_))
-}
-
-#[test]
-fn a_definite_refusal_fails_over_and_three_exhaust() {
-    let mut e = entry(Lane::Notice);
-    for n in 1..=3 {
-        assert!(can_decide(&e));
-        start(&mut e, n);
-        assert!(!can_decide(&e));
-        finish(&mut e, n, rejected(Disposition::RetryOther));
-    }
-    assert_eq!(next(&e), Step::End(Terminal::Failed, Reason::Exhausted));
-}
-
-#[test]
-fn an_unknown_attempt_is_resent_once_for_otp_and_never_for_others() {
-    for lane in Lane::ALL {
-        let mut e = entry(lane);
-        start(&mut e, 1);
-        finish(&mut e, 1, unknown());
-        assert_eq!(can_decide(&e), lane == Lane::Otp, "{lane}");
-        if lane == Lane::Otp {
-            start(&mut e, 2);
-            finish(&mut e, 2, unknown());
-            assert!(!can_decide(&e));
-        }
-        assert_eq!(
-            late(&e),
-            Step::End(Terminal::Unknown, Reason::VendorUnknown)
-        );
-    }
-}
-
-#[test]
-fn failed_is_never_said_while_another_attempt_may_have_been_taken() {
-    let mut e = entry(Lane::Otp);
-    start(&mut e, 1);
-    finish(&mut e, 1, unknown());
-    start(&mut e, 2);
-    finish(&mut e, 2, rejected(Disposition::PermanentRecipient));
-    assert!(matches!(next(&e), Step::Wait(Some(_))));
-    assert_eq!(
-        late(&e),
-        Step::End(Terminal::Unknown, Reason::VendorUnknown)
-    );
-    report(&mut e, 1, ReceiptStatus::Delivered);
-    assert_eq!(next(&e), Step::End(Terminal::Delivered, Reason::Delivered));
-}
-
-#[test]
-fn the_first_claim_wins_and_a_result_counts_with_its_claim_only() {
-    let mut e = entry(Lane::Otp);
-    give_back(&mut e, 1, NotStartedCause::Withdrawn);
-    assert!(!start(&mut e, 1));
-    assert!(!finish(&mut e, 1, accepted()));
-    assert!(can_decide(&e));
-}
-
-#[test]
-fn a_late_answer_wins_over_unknown_but_nothing_wins_over_an_answer() {
-    let mut e = entry(Lane::Notice);
-    start(&mut e, 1);
-    assert!(finish(&mut e, 1, unknown()));
-    assert!(finish(&mut e, 1, accepted()));
-    assert!(!finish(&mut e, 1, unknown()));
-    assert!(!finish(&mut e, 1, rejected(Disposition::RetryOther)));
-    assert_eq!(e.attempts[0].state(), AttemptState::Accepted);
-}
-
-#[test]
-fn no_receipt_before_the_deadline_is_unknown_and_a_late_one_corrects() {
-    let mut e = entry(Lane::Notice);
-    start(&mut e, 1);
-    finish(&mut e, 1, accepted());
-    assert_eq!(late(&e), Step::End(Terminal::Unknown, Reason::NoReceipt));
-    e.outcome = Some(e.outcome_event(Terminal::Unknown, Reason::NoReceipt, T0));
-    assert_eq!(late(&e), Step::Wait(None));
-    report(&mut e, 1, ReceiptStatus::Undelivered);
-    assert_eq!(
-        late(&e),
-        Step::Correct(Terminal::Undelivered, Reason::ReceiptUndelivered)
-    );
-    report(&mut e, 1, ReceiptStatus::Delivered);
-    assert_eq!(
-        late(&e),
-        Step::Correct(Terminal::Delivered, Reason::Delivered)
-    );
-    assert_eq!(
-        e.outcome_event(Terminal::Delivered, Reason::Delivered, T0)
-            .seq,
-        1
-    );
-}
-
-#[test]
-fn delivered_is_never_downgraded_and_repeats_change_nothing() {
-    let mut e = entry(Lane::Notice);
-    start(&mut e, 1);
-    assert!(report(&mut e, 1, ReceiptStatus::Pending));
-    assert!(report(&mut e, 1, ReceiptStatus::Delivered));
-    assert!(!report(&mut e, 1, ReceiptStatus::Delivered));
-    assert!(!report(&mut e, 1, ReceiptStatus::Undelivered));
-    assert_eq!(next(&e), Step::End(Terminal::Delivered, Reason::Delivered));
-}
-
-#[test]
-fn a_re_cased_vendor_id_joins_where_there_is_no_echo() {
-    let mut e = entry(Lane::Notice);
-    start(&mut e, 1);
-    finish(&mut e, 1, accepted());
-    let r = RawReceipt {
-        echo: None,
-        vendor_id: Some("BIZ^0".into()),
-        ..receipt(1, ReceiptStatus::Delivered)
-    };
-    assert_eq!(e.receipt_target(&r), Some(0));
-    assert_eq!(
-        e.receipt_target(&RawReceipt {
-            channel: channel(2),
-            ..r
-        }),
-        None
-    );
-}
-
-#[test]
-fn a_message_waits_for_a_channel_until_its_validity_ends() {
-    let e = entry(Lane::Otp);
-    assert_eq!(next(&e), Step::Decide(T0.plus_millis(300_000)));
-    assert_eq!(
-        e.next(T0.plus_millis(300_000), DEADLINES),
-        Step::End(Terminal::Expired, Reason::NotAfterPassed)
-    );
-}
-
-#[test]
-fn a_routing_that_no_one_claims_is_withdrawn_before_anything_else_happens() {
-    let mut e = entry(Lane::Otp);
-    route(&mut e, 1);
-    assert!(matches!(next(&e), Step::Wait(Some(_))));
-    assert_eq!(e.next(T0.plus_millis(30_000), DEADLINES), Step::Withdraw(1));
-    assert_eq!(late(&e), Step::Withdraw(1));
-    give_back(&mut e, 1, NotStartedCause::Withdrawn);
-    assert_eq!(
-        late(&e),
-        Step::End(Terminal::Expired, Reason::NotAfterPassed)
-    );
-}
-
-#[test]
-fn a_busy_channel_may_be_tried_again_and_others_not() {
-    let mut e = entry(Lane::Otp);
-    start(&mut e, 1);
-    finish(&mut e, 1, rejected(Disposition::RetrySame));
-    assert_eq!(e.attempts[0].retry_same_at(), Some(T0.plus_millis(1_000)));
-    start(&mut e, 2);
-    finish(&mut e, 2, rejected(Disposition::RetryOther));
-    assert_eq!(e.attempts[1].retry_same_at(), None);
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fact {
-    Route,
-    Start,
-    GiveBack,
-    Accept,
-    Reject(Disposition),
-    Unknown,
-    Receipt(ReceiptStatus),
-}
-
-fn fact() -> impl Strategy<Value = Fact> {
-    prop_oneof![
-        Just(Fact::Route),
-        Just(Fact::Start),
-        Just(Fact::GiveBack),
-        Just(Fact::Accept),
-        Just(Fact::Reject(Disposition::RetryOther)),
-        Just(Fact::Reject(Disposition::PermanentRecipient)),
-        Just(Fact::Unknown),
-        Just(Fact::Receipt(ReceiptStatus::Delivered)),
-        Just(Fact::Receipt(ReceiptStatus::Undelivered)),
-    ]
-}
-
-fn apply(e: &mut Entry, n: u16, fact: Fact) {
-    match fact {
-        Fact::Route => route(e, n),
-        Fact::Start => {
-            start(e, n);
-        }
-        Fact::GiveBack => give_back(e, n, NotStartedCause::Capacity),
-        Fact::Accept => {
-            finish(e, n, accepted());
-        }
-        Fact::Reject(d) => {
-            finish(e, n, rejected(d));
-        }
-        Fact::Unknown => {
-            finish(e, n, unknown());
-        }
-        Fact::Receipt(status) => {
-            let r = receipt(n, status);
-            if let Some(i) = e.receipt_target(&r) {
-                e.reported(i, &r, T0);
-            }
-        }
-    }
-}
-
-proptest! {
-    /// I2, I6 and I7 over any facts: no attempt after one that may have been taken beyond what the lane allows, and
-    /// no `failed` or `expired` beside one.
-    #[test]
-    fn no_step_breaks_the_promise(
-        lane in prop::sample::select(Lane::ALL.to_vec()),
-        facts in prop::collection::vec((1_u16..4, fact()), 0..14),
-        after in 0_i64..100_000_000,
-    ) {
-        let mut e = entry(lane);
-        for (n, fact) in facts {
-            apply(&mut e, n, fact);
-        }
-        let states: Vec<AttemptState> = e.attempts.iter().map(Attempt::state).collect();
-        let open = states.iter().filter(|s| matches!(s, AttemptState::Routed | AttemptState::Started | AttemptState::Accepted)).count();
-        let unknown = states.iter().filter(|s| **s == AttemptState::Unknown).count();
-        match e.next(T0.plus_millis(after), DEADLINES) {
-            Step::Decide(_) => {
-                prop_assert_eq!(open, 0);
-                prop_assert!(unknown <= lane.unknown_allowed());
-                prop_assert!(!states.contains(&AttemptState::Delivered));
-                prop_assert!(e.started_count() < MAX_STARTED);
-            }
-            Step::End(Terminal::Failed | Terminal::Expired, _) => {
-                prop_assert_eq!(open + unknown, 0);
-                prop_assert!(!states.contains(&AttemptState::Delivered));
-            }
-            Step::End(Terminal::Delivered, _) => prop_assert!(states.contains(&AttemptState::Delivered)),
-            Step::End(..) | Step::Wait(_) | Step::Withdraw(_) => {}
-            Step::Correct(..) => prop_assert!(false, "a correction needs an outcome"),
-        }
-        // Whatever happened, waiting long enough ends the message, once nothing unclaimed is left.
-        if !states.contains(&AttemptState::Routed) {
-            prop_assert!(matches!(late(&e), Step::End(..)), "{:?}", late(&e));
-        }
-    }
-}
-
-#[test]
-fn a_start_within_the_minute_is_waited_for_and_a_later_one_judged_at_once() {
-    let mut e = entry(Lane::Notice);
-    let near = T0.plus_millis(60_000);
-    e.request.not_before = Some(near);
-    assert_eq!(e.next(T0, DEADLINES), Step::Wait(Some(near)));
-    assert!(matches!(e.next(near, DEADLINES), Step::Decide(_)));
-    e.request.not_before = Some(T0.plus_millis(60_001));
-    assert!(matches!(e.next(T0, DEADLINES), Step::Decide(_)));
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use jixinda_runtime::kafka::{Record, fence::Standing, owner::dead_letter};
 use jixinda_schemas::{
-    ChannelId, Lane, MessageId, Timestamp,
+    ChannelId, Lane, MessageId, Timestamp, Topic,
     codec::{self, Event},
     event::{
         AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, AttemptState, Outcome,
@@ -14,7 +14,15 @@ use jixinda_schemas::{
 };
 
 use super::{ChannelNews, Chore, Partition, Work, Written};
-use crate::health::News;
+use crate::{health::News, message::Entry};
+
+/// A fact of a message that was not read yet, and where it stands.
+#[derive(Debug)]
+pub(super) struct Shell {
+    pub(super) fact: Fact,
+    pub(super) at: Timestamp,
+    pub(super) place: (Topic, i64),
+}
 
 #[derive(Debug)]
 pub(super) enum Fact {
@@ -23,6 +31,19 @@ pub(super) enum Fact {
     NotStarted(AttemptNotStarted),
     Finished(AttemptFinished),
     Outcome(Outcome),
+}
+
+impl Fact {
+    /// Whether it is of this message: an id may be used again after its window.
+    fn is_of(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Routed(routed) => routed.request == entry.position,
+            Self::Outcome(outcome) => outcome.request == entry.position,
+            Self::Started(started) => started.attempt_id == entry.attempt_id(started.n),
+            Self::NotStarted(given_back) => given_back.attempt_id == entry.attempt_id(given_back.n),
+            Self::Finished(finished) => finished.attempt_id == entry.attempt_id(finished.n),
+        }
+    }
 }
 
 impl Partition {
@@ -59,16 +80,35 @@ impl Partition {
             _ => return,
         };
         let Some(id) = id else { return };
-        if self.entries.contains_key(&id) {
-            if self.ledger.knows(&Work::Message(id)) {
-                self.ledger
-                    .fact(&Work::Message(id), record.topic, record.offset);
+        let (place, at) = ((record.topic, record.offset), record.at);
+        self.take_fact(id, Shell { fact, at, place });
+    }
+
+    /// Takes a fact into the message that it is of. If that is not held, it may not be read yet, or waits for the end of
+    /// another one of its id.
+    pub(super) fn take_fact(&mut self, id: MessageId, shell: Shell) {
+        let held = self.entries.get(&id);
+        if held.is_some_and(|held| shell.fact.is_of(&held.entry)) {
+            self.note(id, shell.place, shell.at);
+            self.apply(id, shell.fact, shell.at);
+        } else if !self.acting || self.successors.contains_key(&id) {
+            let work = held.map_or(Work::Message(id), |held| held.work);
+            let (topic, offset) = shell.place;
+            self.ledger.fact(&work, topic, offset);
+            self.shells.entry(id).or_default().push(shell);
+        }
+    }
+
+    /// What is left belongs to messages that ended before the floors; their calls may still be reported on.
+    pub(super) fn forget_shells(&mut self) {
+        let now = self.shared.clock.now();
+        let successors = &self.successors;
+        // Those of messages that wait for the end of another of their id are needed later.
+        let left = self.shells.extract_if(|id, _| !successors.contains_key(id));
+        for shell in left.flat_map(|(_, shells)| shells) {
+            if let Fact::Outcome(outcome) = shell.fact {
+                self.closed.add_outcome(&outcome, now);
             }
-            self.apply(id, fact, record.at);
-        } else if !self.acting {
-            self.ledger
-                .fact(&Work::Message(id), record.topic, record.offset);
-            self.shells.entry(id).or_default().push((fact, record.at));
         }
     }
 
@@ -86,6 +126,8 @@ impl Partition {
             Fact::Started(started) => try_receipts = entry.started(&started),
             Fact::NotStarted(given_back) => {
                 entry.not_started(&given_back, at);
+                // It stands in the way of no receipt that is joined by time any more.
+                try_receipts = true;
                 if held.written == Written::Withdrawal {
                     held.written = Written::Nothing;
                 }
@@ -98,15 +140,9 @@ impl Partition {
                 }
             }
             Fact::Outcome(outcome) => {
-                let newer = entry
-                    .outcome
-                    .as_ref()
-                    .is_none_or(|known| known.seq < outcome.seq);
-                if newer {
-                    entry.outcome = Some(outcome);
+                if entry.ended(outcome) {
                     held.written = Written::Nothing;
                 }
-                self.ledger.end(&Work::Message(id));
             }
         }
         if try_receipts && let Some(held) = self.entries.get(&id) {

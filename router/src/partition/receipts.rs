@@ -2,29 +2,33 @@
 
 use jixinda_runtime::kafka::{OwnedRecord, Record, owner::dead_letter};
 use jixinda_schemas::{
-    CallId, Phone, Position, Reason, Timestamp, Topic,
+    Phone, Position, Reason, Timestamp, Topic,
     codec::{self, Event},
     event::RawReceipt,
     vendor::{Blame, ReceiptStatus},
 };
 
-use super::{Chore, Partition, Work};
-use crate::{emit, health::News, metrics};
+use super::{Chore, Partition, Work, kept::RECEIPT_MS};
+use crate::{
+    emit,
+    health::News,
+    message::{Window, join},
+    metrics,
+};
 
 /// An unmatched receipt waits so long for its attempt.
 const UNMATCHED_MS: i64 = 24 * 3_600_000;
-/// After a takeover, a receipt that was read before and is older than this belongs to a message that has ended.
-const REREAD_MS: i64 = 120_000;
-/// Calls of ended messages are known so long, so that their repeated receipts are just counted.
-const CLOSED_MS: i64 = 300_000;
+/// A receipt without an attempt is kept in `state` soon; one that a takeover reads again and that is older than this,
+/// against the last one that its predecessor had read, was joined with a message that has ended.
+const REREAD_MS: i64 = 4 * RECEIPT_MS;
 
 #[derive(Debug)]
 pub(super) struct Unmatched {
-    receipt: RawReceipt,
-    offset: i64,
-    at: Timestamp,
-    record: OwnedRecord,
-    reread: bool,
+    pub(super) receipt: RawReceipt,
+    pub(super) offset: i64,
+    pub(super) at: Timestamp,
+    pub(super) record: OwnedRecord,
+    pub(super) reread: bool,
 }
 
 impl Partition {
@@ -43,10 +47,19 @@ impl Partition {
                 return;
             }
         };
+        let work = Work::Record(record.topic, record.offset);
+        if self.parking.has(&work) {
+            // Restored: whatever becomes of it, it is not read twice.
+            self.ledger.open(record.topic, record.offset, work);
+            return;
+        }
         let reread = self
             .marks
             .get(&record.topic)
             .is_some_and(|mark| record.offset < *mark);
+        if reread {
+            self.reread_to = record.at;
+        }
         let waiting = Unmatched {
             offset: record.offset,
             at: record.at,
@@ -60,43 +73,57 @@ impl Partition {
             ),
             receipt,
         };
-        let recipient = waiting.receipt.recipient.clone();
         if self.try_match(&waiting) {
             return;
         }
-        let echo = waiting.receipt.echo.as_deref().and_then(CallId::from_echo);
-        let ended =
-            echo.is_some_and(|call| self.closed_calls.get(&call) == Some(&waiting.receipt.channel));
         // While a takeover reads, its attempt may still come; `caught_up` sees to what is left.
-        if ended || (self.acting && self.is_past(&waiting)) {
+        if self.acting && (self.closed.has(&waiting.receipt) || self.is_past(&waiting)) {
             metrics::late_receipt();
             return;
         }
-        self.ledger.open(
-            record.topic,
-            record.offset,
-            Work::Record(record.topic, record.offset),
-        );
+        self.ledger.open(record.topic, record.offset, work);
+        self.wait_for_attempt(waiting);
+    }
+
+    pub(super) fn wait_for_attempt(&mut self, waiting: Unmatched) {
+        let recipient = waiting.receipt.recipient.clone();
+        self.unmatched_at.insert(waiting.offset, recipient.clone());
         self.unmatched.entry(recipient).or_default().push(waiting);
     }
 
-    /// Read before the takeover, and old: it belongs to a message that has ended.
+    /// The receipt at an offset, if it waits for its attempt.
+    pub(super) fn unmatched(&self, offset: i64) -> Option<&Unmatched> {
+        let list = self.unmatched.get(self.unmatched_at.get(&offset)?)?;
+        list.iter().find(|waiting| waiting.offset == offset)
+    }
+
+    pub(super) fn drop_unmatched(&mut self, offset: i64) {
+        if let Some(recipient) = self.unmatched_at.remove(&offset)
+            && let Some(list) = self.unmatched.get_mut(&recipient)
+        {
+            list.retain(|waiting| waiting.offset != offset);
+            if list.is_empty() {
+                self.unmatched.remove(&recipient);
+            }
+        }
+    }
+
+    /// Read before the takeover, and old for its predecessor: it belongs to a message that has ended.
     fn is_past(&self, waiting: &Unmatched) -> bool {
-        waiting.reread && self.shared.clock.now().since(waiting.at) > REREAD_MS
+        waiting.reread && self.reread_to.since(waiting.at) > REREAD_MS
     }
 
     /// Drops what a takeover read that belongs to ended messages.
     pub(super) fn forget_past_receipts(&mut self) {
-        for (recipient, list) in std::mem::take(&mut self.unmatched) {
-            let (past, left): (Vec<_>, Vec<_>) = list.into_iter().partition(|u| self.is_past(u));
-            for unmatched in past {
-                metrics::late_receipt();
-                let work = Work::Record(Topic::ReceiptsRaw, unmatched.offset);
-                self.ledger.end(&work);
-            }
-            if !left.is_empty() {
-                self.unmatched.insert(recipient, left);
-            }
+        let waiting = self.unmatched.values().flatten();
+        let past: Vec<i64> = waiting
+            .filter(|waiting| self.is_past(waiting) || self.closed.has(&waiting.receipt))
+            .map(|waiting| waiting.offset)
+            .collect();
+        for offset in past {
+            metrics::late_receipt();
+            self.drop_unmatched(offset);
+            self.end(&Work::Record(Topic::ReceiptsRaw, offset));
         }
     }
 
@@ -106,23 +133,39 @@ impl Partition {
         let Some(ids) = self.by_recipient.get(&receipt.recipient) else {
             return false;
         };
-        let found = ids.iter().find_map(|id| {
-            let i = self.entries.get(id)?.entry.receipt_target(receipt)?;
-            Some((*id, i))
+        // While a takeover reads, what could be meant is not all there yet.
+        let window = self.acting.then(|| Window {
+            at: waiting.at,
+            receipt_ms: self.shared.config.deadlines().receipt_ms,
         });
-        let Some((id, i)) = found else { return false };
-        if self.ledger.knows(&Work::Message(id)) {
-            self.ledger
-                .fact(&Work::Message(id), Topic::ReceiptsRaw, waiting.offset);
+        let entries = ids
+            .iter()
+            .filter_map(|id| Some(&self.entries.get(id)?.entry));
+        let Some((id, i)) = join(entries, receipt, window) else {
+            return false;
+        };
+        // A receipt that has a copy keeps it until the message's own copy has the receipt.
+        let kept = self
+            .parking
+            .has(&Work::Record(Topic::ReceiptsRaw, waiting.offset));
+        if !kept {
+            self.note(id, (Topic::ReceiptsRaw, waiting.offset), waiting.at);
         }
         let Some(held) = self.entries.get_mut(&id) else {
             return false;
         };
+        if kept {
+            held.receipts.push(waiting.offset);
+        }
         let entry = &mut held.entry;
+        let before = entry.attempts[i].report().map(|v| v.status);
         if !entry.reported(i, receipt, waiting.at) {
             return true;
         }
         let attempt = &mut entry.attempts[i];
+        // Of the whole message: a part is no news of the channel yet.
+        let status = attempt.report().map(|v| v.status);
+        let news = status.filter(|_| status != before);
         let was_overdue = std::mem::take(&mut attempt.overdue);
         let submitted = attempt
             .finish
@@ -135,7 +178,7 @@ impl Partition {
             self.book
                 .book(&channel, lane, News::CameAfterAll, waiting.at, half_life);
         }
-        if receipt.status == ReceiptStatus::Delivered {
+        if news == Some(ReceiptStatus::Delivered) {
             let millis = waiting.at.since(submitted);
             if millis < 0 {
                 metrics::clamped();
@@ -147,7 +190,8 @@ impl Partition {
                 waiting.at,
                 half_life,
             );
-        } else if receipt.status.is_final() && receipt.blame == Some(Blame::Channel) {
+        } else if news.is_some_and(ReceiptStatus::is_final) && receipt.blame == Some(Blame::Channel)
+        {
             self.book
                 .book(&channel, lane, News::Failed, waiting.at, half_life);
         }
@@ -158,16 +202,25 @@ impl Partition {
                 offset: waiting.offset,
             };
             let now = self.shared.clock.now();
-            self.receipts.push(emit::receipt(
+            let event = emit::receipt(
                 entry,
                 &entry.attempts[i],
                 receipt,
                 cause,
                 (now, &self.writer),
-            ));
+            );
+            self.unreported.insert(waiting.offset);
+            self.receipts.push((event, waiting.offset));
         }
         self.touched.push(id);
         true
+    }
+
+    /// Tries everything that waits once more, now that a takeover has read all there is.
+    pub(super) fn match_all_waiting(&mut self) {
+        for recipient in self.unmatched.keys().cloned().collect::<Vec<_>>() {
+            self.match_waiting(&recipient);
+        }
     }
 
     pub(super) fn match_waiting(&mut self, recipient: &Phone) {
@@ -176,9 +229,12 @@ impl Partition {
         };
         let mut left = Vec::new();
         for unmatched in waiting {
+            let work = Work::Record(Topic::ReceiptsRaw, unmatched.offset);
             if self.try_match(&unmatched) {
-                self.ledger
-                    .end(&Work::Record(Topic::ReceiptsRaw, unmatched.offset));
+                self.unmatched_at.remove(&unmatched.offset);
+                if !self.parking.has(&work) {
+                    self.ledger.end(&work);
+                }
             } else {
                 left.push(unmatched);
             }
@@ -200,35 +256,24 @@ impl Partition {
             !list.is_empty()
         });
         for unmatched in expired {
-            let work = Work::Record(Topic::ReceiptsRaw, unmatched.offset);
-            if unmatched.reread {
-                metrics::late_receipt();
-                self.ledger.end(&work);
-            } else {
-                metrics::refused(Reason::ReceiptUnmatched);
-                self.chores.push(Chore {
-                    record: unmatched.record,
-                    ends: Some(work),
-                });
-            }
+            self.unmatched_at.remove(&unmatched.offset);
+            metrics::refused(Reason::ReceiptUnmatched);
+            self.chores.push(Chore {
+                record: unmatched.record,
+                ends: Some(Work::Record(Topic::ReceiptsRaw, unmatched.offset)),
+            });
         }
-        while self
-            .closed_order
-            .front()
-            .is_some_and(|(at, _)| now.since(*at) > CLOSED_MS)
-        {
-            if let Some((_, call)) = self.closed_order.pop_front() {
-                self.closed_calls.remove(&call);
-            }
-        }
+        self.closed.forget(now);
         let oldest_open = self
             .ledger
             .oldest()
             .filter_map(|work| match work {
-                Work::Message(id) => self.entries.get(id).map(|h| h.entry.accepted_at),
-                Work::Record(..) => None,
+                Work::Message(id) | Work::Again(_, _, id) => {
+                    self.entries.get(id).map(|h| h.entry.accepted_at)
+                }
+                Work::Record(..) | Work::Ids(..) => None,
             })
             .min();
-        self.ids.forget(oldest_open.unwrap_or(now).min(now));
+        self.forget_ids(oldest_open.unwrap_or(now).min(now));
     }
 }

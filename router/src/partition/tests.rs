@@ -1,271 +1,22 @@
 //! Reading the log again from the floors gives the same open work as reading all of it, in whatever order the topics
 //! come.
 
+mod log;
+mod receipts;
+
 use std::collections::BTreeSet;
 
-use jixinda_runtime::{clock::ManualClock, directory::View};
+use jixinda_runtime::kafka::owner::Floor;
 use jixinda_schemas::{
-    AttemptId, CallId, Envelope, Position,
-    codec::{About, encode, envelope},
-    event::{
-        AttemptFinished, AttemptNotStarted, AttemptResult, AttemptStarted, NotStartedCause,
-        RawReceipt, Request, Routed, Terminal, kind,
-    },
-    headers::Headers,
-    template::Content,
+    Lane,
+    event::{AttemptState, Terminal},
     vendor::ReceiptStatus,
 };
 use proptest::prelude::*;
-use serde::Serialize;
 
 use super::*;
-
-const NOW: i64 = 1_000_000_000;
-
-#[derive(Clone, Debug)]
-struct Stored {
-    topic: Topic,
-    offset: i64,
-    at: Timestamp,
-    key: Vec<u8>,
-    value: Vec<u8>,
-    headers: Headers,
-}
-
-/// A log of one partition, written as the roles would write it.
-struct Log {
-    shared: Arc<Shared>,
-    writer: WriterId,
-    records: Vec<Stored>,
-    ends: BTreeMap<Topic, i64>,
-    at: i64,
-}
-
-fn shared() -> Arc<Shared> {
-    Arc::new(Shared {
-        config: Config {
-            receipt_deadline: std::time::Duration::from_secs(3600),
-            claim_deadline: std::time::Duration::from_secs(15),
-            health_half_life: std::time::Duration::from_secs(60),
-            account_pause: std::time::Duration::from_secs(300),
-            correction_window: std::time::Duration::from_secs(3600),
-        },
-        key: PlatformKey::from_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(),
-        directory: Directory::fixed(View::default()),
-        health: SharedHealth::default(),
-        clock: Arc::new(ManualClock::at(Timestamp(NOW))),
-        partitions: 1,
-    })
-}
-
-fn phone(i: usize) -> Phone {
-    format!("+86138{i:08}").parse().unwrap()
-}
-
-impl Log {
-    fn new() -> Self {
-        Self {
-            shared: shared(),
-            writer: "router:0000000000000001".parse().unwrap(),
-            records: Vec::new(),
-            ends: BTreeMap::new(),
-            at: NOW - 1_000_000,
-        }
-    }
-
-    fn write<P: Serialize>(
-        &mut self,
-        topic: Topic,
-        name: &str,
-        i: usize,
-        id: Option<MessageId>,
-        payload: P,
-    ) {
-        self.at += 1;
-        let about = About {
-            message_id: id,
-            app_id: Some("shop".parse().unwrap()),
-            ..About::default()
-        };
-        let event: Envelope<P> = envelope(name, about, Timestamp(self.at), payload);
-        let end = self.ends.entry(topic).or_default();
-        self.records.push(Stored {
-            topic,
-            offset: *end,
-            at: Timestamp(self.at),
-            key: phone(i).expose().as_bytes().to_vec(),
-            value: encode(&event),
-            headers: Headers {
-                writer: Some(self.writer.clone()),
-                ..Headers::of(name)
-            },
-        });
-        *end += 1;
-    }
-
-    fn request(&mut self, i: usize) -> MessageId {
-        let id =
-            MessageId::from_idempotency_key(&"shop".parse().unwrap(), &i.to_string(), 0, &phone(i));
-        let payload = Request {
-            recipient: phone(i),
-            template: "login".parse().unwrap(),
-            signature: None,
-            params: BTreeMap::new(),
-            not_before: None,
-            not_after: None,
-            valid_for_ms: None,
-            idempotency_key: Some(i.to_string()),
-            index: 0,
-            campaign: None,
-        };
-        self.write(Topic::RequestsOtp, kind::REQUEST, i, Some(id), payload);
-        id
-    }
-
-    fn routed(&mut self, i: usize, id: MessageId) {
-        let payload = Routed {
-            n: 1,
-            attempt_id: AttemptId::new(id, 1),
-            request: Position {
-                topic: Topic::RequestsOtp,
-                partition: 0,
-                offset: 0,
-            },
-            lane: Lane::Otp,
-            recipient: phone(i),
-            channel: "a".parse().unwrap(),
-            vendor: "aliyun".into(),
-            pool: "default".into(),
-            template: "login".parse().unwrap(),
-            signature: "acme".parse().unwrap(),
-            sign_name: "ACME".into(),
-            content: Content::FullText { text: "x".into() },
-            text: "x".into(),
-            segments: 1,
-            price_micros: 1,
-            not_after: Timestamp(NOW + 60_000),
-            directory_offset: 0,
-            health_offset: 0,
-            seed: 0,
-            decided_at: Timestamp(self.at),
-            considered: Vec::new(),
-        };
-        self.write(Topic::DispatchOtp, kind::ROUTED, i, Some(id), payload);
-    }
-
-    fn claim(&mut self, i: usize, id: MessageId, give_back: bool) {
-        let (attempt_id, channel) = (AttemptId::new(id, 1), "a".parse::<ChannelId>().unwrap());
-        if give_back {
-            let payload = AttemptNotStarted {
-                n: 1,
-                attempt_id,
-                lane: Lane::Otp,
-                channel,
-                cause: NotStartedCause::Capacity,
-                retry_after_ms: None,
-            };
-            self.write(
-                Topic::Attempts,
-                kind::ATTEMPT_NOT_STARTED,
-                i,
-                Some(id),
-                payload,
-            );
-        } else {
-            let payload = AttemptStarted {
-                n: 1,
-                attempt_id,
-                lane: Lane::Otp,
-                recipient: phone(i),
-                channel,
-                vendor: "aliyun".into(),
-                call_id: CallId(i as u64 + 1),
-                started_at: Timestamp(self.at),
-            };
-            self.write(Topic::Attempts, kind::ATTEMPT_STARTED, i, Some(id), payload);
-        }
-    }
-
-    fn finished(&mut self, i: usize, id: MessageId) {
-        let payload = AttemptFinished {
-            n: 1,
-            attempt_id: AttemptId::new(id, 1),
-            lane: Lane::Otp,
-            recipient: phone(i),
-            channel: "a".parse().unwrap(),
-            call_id: CallId(i as u64 + 1),
-            result: AttemptResult::Accepted {
-                vendor_id: format!("v{i}"),
-            },
-            submitted_at: Some(Timestamp(self.at)),
-            elapsed_ms: Some(1),
-        };
-        self.write(
-            Topic::Attempts,
-            kind::ATTEMPT_FINISHED,
-            i,
-            Some(id),
-            payload,
-        );
-    }
-
-    fn receipt(&mut self, i: usize) {
-        let payload = RawReceipt {
-            channel: "a".parse().unwrap(),
-            vendor: "aliyun".into(),
-            recipient: phone(i),
-            echo: Some((i + 1).to_string()),
-            vendor_id: None,
-            part: None,
-            parts: None,
-            status: ReceiptStatus::Delivered,
-            code: "DELIVERED".into(),
-            blame: None,
-            segments: None,
-            vendor_at: None,
-            received_at: Timestamp(self.at),
-            raw: serde_json::Value::Null,
-        };
-        self.write(Topic::ReceiptsRaw, kind::RAW_RECEIPT, i, None, payload);
-    }
-
-    fn outcome(&mut self, i: usize, id: MessageId, partition: &Partition) {
-        let entry = &partition.entries[&id].entry;
-        let payload =
-            entry.outcome_event(Terminal::Delivered, Reason::Delivered, Timestamp(self.at));
-        self.write(Topic::Outcomes, kind::OUTCOME, i, Some(id), payload);
-    }
-
-    fn fold(&self, partition: &mut Partition, stored: &Stored) {
-        let record = Record {
-            topic: stored.topic,
-            partition: 0,
-            offset: stored.offset,
-            at: stored.at,
-            key: Some(&stored.key),
-            value: Some(&stored.value),
-            headers: stored.headers.clone(),
-        };
-        partition.fold(&record, Standing::Valid);
-    }
-
-    fn partition(&self, marks: Marks) -> Partition {
-        Partition::new(Arc::clone(&self.shared), 0, self.writer.clone(), marks)
-    }
-}
-
-/// Closes what the router's settling would close.
-fn settle(partition: &mut Partition) {
-    let done: Vec<MessageId> = partition
-        .entries
-        .values()
-        .filter(|h| h.entry.outcome.is_some() && !h.entry.may_be_corrected())
-        .map(|h| h.entry.id)
-        .collect();
-    for id in done {
-        partition.close(id);
-    }
-}
+use crate::message::Step;
+use log::{Log, NOW, Stored, commit, settle};
 
 /// What is open, with all that is known of it.
 fn open(partition: &Partition) -> BTreeSet<String> {
@@ -277,69 +28,267 @@ fn open(partition: &Partition) -> BTreeSet<String> {
         .collect()
 }
 
+/// Steps that concern no single message.
+const COPY: u8 = 8;
+const COMMIT: u8 = 9;
+const BURY: u8 = 10;
+const LAND: u8 = 11;
+const CRASH: u8 = 12;
+
+/// An owner with what it has written that the log does not have yet.
+struct Life {
+    partition: Partition,
+    copies: VecDeque<OwnedRecord>,
+    tombstones: VecDeque<(OwnedRecord, u64)>,
+    committed: BTreeMap<Topic, Floor>,
+}
+
+impl Life {
+    fn begin(log: &mut Log) -> Self {
+        let mut partition = log.partition(Marks::new());
+        partition.restored();
+        partition.caught_up();
+        Self {
+            committed: commit(&mut partition, log),
+            partition,
+            copies: VecDeque::new(),
+            tombstones: VecDeque::new(),
+        }
+    }
+
+    fn write_copies(&mut self, now: Timestamp) {
+        self.partition.parked_at = Timestamp(0);
+        self.copies.extend(self.partition.park(now));
+    }
+
+    /// The log takes the next copy and the next tombstone, and the owner reads the one and hears of the other.
+    fn land(&mut self, log: &mut Log) {
+        if let Some(record) = self.copies.pop_front() {
+            let stored = log.append(record);
+            log.fold(&mut self.partition, &stored);
+        }
+        if let Some((record, token)) = self.tombstones.pop_front() {
+            log.append(record);
+            self.partition.acknowledged(token);
+        }
+    }
+
+    /// Some of what was on its way came to the log, unread; the rest never will.
+    fn crash(&mut self, log: &mut Log, landed: usize) {
+        let copies = self.copies.drain(..).take(landed);
+        let tombstones = self.tombstones.drain(..).map(|(record, _)| record);
+        let left: Vec<OwnedRecord> = copies.chain(tombstones.take(landed)).collect();
+        for record in left {
+            log.append(record);
+        }
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+    /// Whatever was parked, committed, tombstoned and compacted, and wherever it broke off.
     #[test]
-    fn a_takeover_from_the_floors_finds_the_same_open_work(
-        steps in prop::collection::vec((0_usize..8, 0_u8..8), 1..60),
+    fn a_takeover_from_the_last_commit_finds_the_same_open_work(
+        steps in prop::collection::vec((0_usize..6, 0_u8..13), 1..90),
         order in prop::collection::vec(0_usize..5, 0..200),
+        compacted in any::<bool>(),
     ) {
         let mut log = Log::new();
-        let mut first = log.partition(Marks::new());
-        first.caught_up();
-        let mut progress = [0_u8; 8];
+        let mut life = Life::begin(&mut log);
+        let mut progress = [0_u8; 6];
         let mut ids = BTreeMap::new();
-        for (i, step) in steps {
+        for (i, step) in steps.into_iter().chain([(0, CRASH)]) {
             let before = log.records.len();
             match (progress[i], step) {
+                (_, COPY) => life.write_copies(Timestamp(log.at + 1_000_000_000)),
+                (_, COMMIT) => life.committed = commit(&mut life.partition, &log),
+                (_, BURY) => life.tombstones.extend(life.partition.tombstones()),
+                (_, LAND) => life.land(&mut log),
+                (_, CRASH) => {
+                    life.crash(&mut log, i);
+                    let again = log.take_over(&life.committed, &order, compacted);
+                    prop_assert_eq!(open(&life.partition), open(&again));
+                    life.partition = again;
+                }
                 (0, _) => { ids.insert(i, log.request(i)); }
-                (_, 7) => log.receipt(i),
+                (_, 7) => log.receipt(i, ReceiptStatus::Delivered),
                 (_, 6) => drop(log.request(i)),
                 (1, _) => log.routed(i, ids[&i]),
                 (2, s) => log.claim(i, ids[&i], s == 5),
                 (3, _) => log.finished(i, ids[&i]),
-                (4, _) => log.receipt(i),
-                (5, _) if first.entries.contains_key(&ids[&i]) => log.outcome(i, ids[&i], &first),
+                (4, 5) => log.receipt(i, ReceiptStatus::Undelivered),
+                (4, _) => log.receipt(i, ReceiptStatus::Delivered),
+                (5, _) => log.outcome(i, ids[&i], &life.partition),
+                // Late enough to be forgotten.
+                (6, 0) => life.partition.close(ids[&i]),
                 _ => {}
             }
-            if !matches!(step, 6 | 7) || progress[i] == 0 {
+            if step < 6 || (step < COPY && progress[i] == 0) {
                 progress[i] = (progress[i] + 1).min(6);
             }
-            let new: Vec<Stored> = log.records[before..].to_vec();
-            for stored in &new {
-                log.fold(&mut first, stored);
+            if step < COPY {
+                let new: Vec<Stored> = log.records[before..].to_vec();
+                for stored in &new {
+                    log.fold(&mut life.partition, stored);
+                }
             }
-            settle(&mut first);
-        }
-
-        let floors = first.floors();
-        let marks: Marks = floors.iter().filter_map(|(t, f)| f.mark.map(|m| (*t, m))).collect();
-        let mut second = log.partition(marks);
-        // Each topic in its own order from its floor; topics interleaved as `order` says.
-        let mut queues: Vec<VecDeque<Stored>> = [
-            Topic::RequestsOtp, Topic::DispatchOtp, Topic::Attempts, Topic::ReceiptsRaw, Topic::Outcomes,
-        ]
-        .iter()
-        .map(|topic| {
-            let end = log.ends.get(topic).copied().unwrap_or(0);
-            let from = floors.get(topic).and_then(|f| f.offset).unwrap_or(end);
-            log.records.iter().filter(|r| r.topic == *topic && r.offset >= from).cloned().collect()
-        })
-        .collect();
-        for pick in order.into_iter().chain((0..5).cycle().take(400)) {
-            if let Some(stored) = queues[pick].pop_front() {
-                log.fold(&mut second, &stored);
-            }
-        }
-        prop_assert!(queues.iter().all(VecDeque::is_empty));
-        second.caught_up();
-        settle(&mut second);
-        prop_assert_eq!(open(&first), open(&second));
-        // And its floors are no further than they may be.
-        let again = second.floors();
-        for (topic, floor) in &floors {
-            if let (Some(before), Some(after)) = (floor.offset, again.get(topic).and_then(|f| f.offset)) {
-                prop_assert!(after >= before, "{} went back from {} to {}", topic, before, after);
-            }
+            settle(&mut life.partition);
         }
     }
+}
+
+#[test]
+fn work_that_stays_open_lets_the_floors_pass_and_its_copies_go_when_it_ends() {
+    let mut log = Log::new();
+    let mut p = log.partition(Marks::new());
+    p.restored();
+    p.caught_up();
+    let id = log.request(0);
+    log.routed(0, id);
+    log.claim(0, id, false);
+    log.finished(0, id);
+    let fold_new = |log: &Log, p: &mut Partition, from: usize| {
+        for stored in &log.records[from..] {
+            log.fold(p, stored);
+        }
+        settle(p);
+    };
+    fold_new(&log, &mut p, 0);
+    let held = commit(&mut p, &log);
+    assert_eq!(held[&Topic::RequestsOtp].offset, Some(0));
+    assert_eq!(held[&Topic::Attempts].offset, Some(0));
+
+    let from = log.records.len();
+    for copy in p.park(Timestamp(NOW)) {
+        log.append(copy);
+    }
+    // The message and the block of its id; not read back, they free nothing.
+    assert_eq!(log.records.len() - from, 2);
+    assert_eq!(commit(&mut p, &log), held);
+    fold_new(&log, &mut p, from);
+    let free = commit(&mut p, &log);
+    assert_eq!(free[&Topic::RequestsOtp].offset, Some(1));
+    assert_eq!(free[&Topic::Attempts].offset, Some(2));
+    assert!(p.tombstones().is_empty());
+
+    // Its end holds the floor until the copy has its tombstone, and that waits for a commit.
+    let from = log.records.len();
+    log.receipt(0, ReceiptStatus::Delivered);
+    fold_new(&log, &mut p, from);
+    log.outcome(0, id, &p);
+    fold_new(&log, &mut p, from + 1);
+    assert!(p.entries.is_empty() && p.tombstones().is_empty());
+    assert_eq!(commit(&mut p, &log)[&Topic::Outcomes].offset, Some(0));
+    let (_, token) = p.tombstones().pop().unwrap();
+    assert_eq!(commit(&mut p, &log)[&Topic::Outcomes].offset, Some(0));
+    p.acknowledged(token);
+    assert_eq!(commit(&mut p, &log)[&Topic::Outcomes].offset, Some(1));
+}
+
+/// A message in state Accepted waits for its receipt when its id comes again.
+#[test]
+fn an_id_used_again_ends_its_first_message_and_begins_the_second_with_decisions_of_its_own() {
+    for taken_over in [false, true] {
+        let mut log = Log::new();
+        let mut p = log.partition(Marks::new());
+        p.restored();
+        p.caught_up();
+        let mut committed = commit(&mut p, &log);
+        let id = log.request(0);
+        log.routed(0, id);
+        log.claim(0, id, false);
+        log.finished(0, id);
+        log.at += Lane::Otp.id_window_ms() + 1;
+        let again = log.ends[&Topic::RequestsOtp];
+        log.request(0);
+        for stored in &log.records {
+            log.fold(&mut p, stored);
+        }
+        let before = log.records.len();
+        // The first one ends at once, though its receipt might still come.
+        let first = &p.entries[&id].entry;
+        let now = Timestamp(log.at);
+        let deadlines = log.shared.config.deadlines();
+        let unknown = (Terminal::Unknown, Reason::NoReceipt);
+        assert_eq!(first.next(now, deadlines), Step::End(unknown.0, unknown.1));
+        log.ended(0, first, unknown);
+        log.fold(&mut p, &log.records[before]);
+        if taken_over {
+            p = log.take_over(&committed, &[], false);
+        }
+        p.close(id);
+        let second = &p.entries[&id].entry;
+        assert_eq!(second.position.offset, again);
+        assert_eq!((second.next_n(), second.attempts.len()), (1, 0));
+        assert!(matches!(second.next(now, deadlines), Step::Decide(_)));
+
+        // A claim of the first that comes very late, then the second is decided and claimed; whoever reads all of it
+        // anew finds the same.
+        let position = second.position;
+        log.claim(0, id, true);
+        log.requests.insert(id, position);
+        log.routed(0, id);
+        log.claim(0, id, false);
+        for stored in &log.records[before + 1..] {
+            log.fold(&mut p, stored);
+        }
+        let states = |p: &Partition| {
+            let attempts = p.entries[&id].entry.attempts.iter();
+            let attempts = attempts.map(|a| (a.n, a.is_routed(), a.state()));
+            attempts.collect::<Vec<_>>()
+        };
+        assert_eq!(states(&p), [(1, true, AttemptState::Started)]);
+        let mut next = log.take_over(&committed, &[], false);
+        next.close(id);
+        let second = &next.entries[&id].entry;
+        assert_eq!(second.position.offset, again);
+        assert_eq!(states(&next), [(1, true, AttemptState::Started)]);
+        committed = commit(&mut next, &log);
+        assert_eq!(
+            committed[&Topic::RequestsOtp].offset,
+            Some(0),
+            "ids are in no block"
+        );
+    }
+}
+
+/// The tombstone of the first message's copy is still on its way when its id comes again.
+#[test]
+fn a_tombstone_of_the_message_before_does_not_end_the_one_that_has_its_id_now() {
+    let mut log = Log::new();
+    let mut p = log.partition(Marks::new());
+    p.restored();
+    p.caught_up();
+    let id = log.request(0);
+    log.routed(0, id);
+    log.claim(0, id, false);
+    log.finished(0, id);
+    let fold_new = |log: &Log, p: &mut Partition, from: usize| {
+        for stored in &log.records[from..] {
+            log.fold(p, stored);
+        }
+        settle(p);
+    };
+    fold_new(&log, &mut p, 0);
+    let mut from = log.records.len();
+    for copy in p.park(Timestamp(NOW)) {
+        log.append(copy);
+    }
+    log.receipt(0, ReceiptStatus::Delivered);
+    fold_new(&log, &mut p, from);
+    from = log.records.len();
+    log.outcome(0, id, &p);
+    fold_new(&log, &mut p, from);
+    assert!(p.entries.is_empty());
+    commit(&mut p, &log);
+    let (_, token) = p.tombstones().pop().unwrap();
+
+    from = log.records.len();
+    log.at += Lane::Otp.id_window_ms() + 1;
+    let again = log.ends[&Topic::RequestsOtp];
+    log.request(0);
+    fold_new(&log, &mut p, from);
+    p.acknowledged(token);
+    let mark = commit(&mut p, &log)[&Topic::RequestsOtp].mark;
+    assert_eq!(mark, Some(again), "the second one is open");
 }

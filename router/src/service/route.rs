@@ -7,8 +7,8 @@ use jixinda_runtime::{
     kafka::owner::{Outbox, Share},
 };
 use jixinda_schemas::{
-    AttemptId, Lane, MessageId, Timestamp, directory::Channel, event::Routed, segments,
-    template::Content, validate,
+    Lane, MessageId, Timestamp, directory::Channel, event::Routed, segments, template::Content,
+    validate,
 };
 use sha2::{Digest, Sha256};
 use tracing::debug;
@@ -184,7 +184,7 @@ fn make(
         ));
     Routed {
         n,
-        attempt_id: AttemptId::new(entry.id, n),
+        attempt_id: entry.attempt_id(n),
         request: entry.position,
         lane: entry.lane,
         recipient: recipient.clone(),

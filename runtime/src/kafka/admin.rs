@@ -5,6 +5,7 @@
 //! setting that it is not given, so nothing here changes an existing topic.
 
 mod offsets;
+mod ready;
 mod settings;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -22,7 +23,8 @@ use rdkafka::{
 
 use super::{Error, Kafka};
 
-pub use offsets::Group;
+pub use offsets::{Group, writers};
+pub use ready::verify_ready;
 use settings::wanted;
 
 const CALL: Duration = Duration::from_secs(15);
@@ -219,33 +221,6 @@ pub async fn check(kafka: &Kafka, groups: &[Group]) -> Result<Vec<Difference>, E
         found.extend(blocking(move || offsets::compare(&k, &g, &p)).await?);
     }
     Ok(found)
-}
-
-/// For a role at its start: everything that would keep it from working, in one error that says what to run.
-///
-/// # Errors
-/// A missing topic, a wrong partition count, a cleanup that loses what is needed, a missing or out-of-range offset.
-pub async fn verify_ready(
-    kafka: &Kafka,
-    topics: &[Topic],
-    group: Option<&Group>,
-) -> Result<(), Error> {
-    let mut found = compare(kafka, topics).await?;
-    found.retain(|d| d.blocks);
-    if found.is_empty()
-        && let Some(group) = group
-    {
-        let (k, g) = (kafka.clone(), group.clone());
-        found = blocking(move || offsets::compare(&k, &g, &g.topics)).await?;
-    }
-    if found.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<String> = found.iter().map(|d| format!("\n  {d}")).collect();
-    Err(Error::Setup(format!(
-        "Kafka is not ready:{}",
-        lines.concat()
-    )))
 }
 
 /// Those of `topics` in which nothing that blocks was found.

@@ -15,6 +15,8 @@ use super::{Error, Kafka, Record};
 use crate::lifecycle::Handle;
 
 const SETTLE: Duration = Duration::from_millis(200);
+/// A topic that is missing is known only after so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 const CALL: Duration = Duration::from_secs(10);
 
 /// What the follower is told.
@@ -149,6 +151,24 @@ fn run(
     }
 }
 
+/// A broker on its way up answers before it knows its topics and leads their partitions; one under load takes its time.
+fn watermarks(
+    consumer: &BaseConsumer,
+    name: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let until = std::time::Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(name, partition, CALL) {
+            Err(_) if std::time::Instant::now() < until => {
+                // Nothing is assigned yet, so this only waits.
+                drop(consumer.poll(SETTLE));
+            }
+            other => return other,
+        }
+    }
+}
+
 type Missing = BTreeMap<(Topic, i32), i64>;
 
 fn open(kafka: &Kafka, topics: &[Topic], from: From) -> Result<(BaseConsumer, Missing), Error> {
@@ -168,12 +188,9 @@ fn open(kafka: &Kafka, topics: &[Topic], from: From) -> Result<(BaseConsumer, Mi
     for topic in topics {
         let name = kafka.topic(*topic);
         for partition in 0..kafka.partitions(*topic) {
-            let (low, high) =
-                consumer
-                    .fetch_watermarks(&name, partition, CALL)
-                    .map_err(Error::client(format!(
-                        "cannot read {name}; run `jixinda topics apply`"
-                    )))?;
+            let (low, high) = watermarks(&consumer, &name, partition).map_err(Error::client(
+                format!("cannot read {name}; run `jixinda topics apply`"),
+            ))?;
             let start = match from {
                 From::Start => low,
                 From::Time(millis) => {

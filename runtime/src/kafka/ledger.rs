@@ -2,8 +2,9 @@
 //!
 //! Work is opened by a record of an ordered source (`requests.*` for the router, `dispatch.*` for senders) and has
 //! facts in other topics. Invariant: from the floors on, every record of every piece of work that was opened at or
-//! after its source's floor can be read again. So the oldest open work of a source holds that source, and all work
-//! opened after it, ended or not, holds the facts.
+//! after its source's floor can be read again, or a copy of the work that is kept elsewhere ([`super::parking`]) has
+//! it. So the oldest open work of a source holds that source, and all work opened after it, ended or not, holds the
+//! facts; parked work holds only the facts that came after its copy was taken.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -12,13 +13,51 @@ use std::{
 
 use jixinda_schemas::Topic;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A copy is kept elsewhere; only later facts are needed.
+    Parked,
+    Ended,
+}
+
+/// The first fact in each topic that has one.
+type Facts = Vec<(Topic, i64)>;
+
+#[derive(Clone, Debug, Default)]
+struct Needs {
+    first: Facts,
+    /// Since a copy was taken that is on its way.
+    since_copy: Option<Facts>,
+}
+
+impl Needs {
+    fn note(&mut self, topic: Topic, offset: i64) {
+        for facts in [Some(&mut self.first), self.since_copy.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            note(facts, topic, offset);
+        }
+    }
+
+    /// The copy is safe: what came before it is not needed any more. False when none was taken.
+    fn copied(&mut self) -> bool {
+        let copied = self.since_copy.take();
+        let was = copied.is_some();
+        if let Some(since) = copied {
+            self.first = since;
+        }
+        was
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Slot<K> {
     offset: i64,
     key: K,
-    ended: bool,
-    /// First fact in each topic that has one.
-    first: Vec<(Topic, i64)>,
+    state: State,
+    needs: Needs,
 }
 
 /// Open work of one partition.
@@ -27,8 +66,10 @@ pub struct Ledger<K> {
     sources: BTreeMap<Topic, VecDeque<Slot<K>>>,
     /// Where the work of a key stands: its source and the offset that opened it.
     index: HashMap<K, (Topic, i64)>,
+    /// Parked work whose source need not be read again.
+    away: HashMap<K, Needs>,
     /// Facts whose work was not opened yet: read from another topic earlier.
-    orphans: HashMap<K, Vec<(Topic, i64)>>,
+    orphans: HashMap<K, Facts>,
 }
 
 impl<K> Default for Ledger<K> {
@@ -36,12 +77,13 @@ impl<K> Default for Ledger<K> {
         Self {
             sources: BTreeMap::new(),
             index: HashMap::new(),
+            away: HashMap::new(),
             orphans: HashMap::new(),
         }
     }
 }
 
-fn note(first: &mut Vec<(Topic, i64)>, topic: Topic, offset: i64) {
+fn note(first: &mut Facts, topic: Topic, offset: i64) {
     match first.iter_mut().find(|(t, _)| *t == topic) {
         Some((_, o)) => *o = (*o).min(offset),
         None => first.push((topic, offset)),
@@ -50,46 +92,102 @@ fn note(first: &mut Vec<(Topic, i64)>, topic: Topic, offset: i64) {
 
 impl<K: Clone + Eq + Hash> Ledger<K> {
     /// Work opened by the record at `offset` of `source`; offsets of a source come in order. A key whose work is open
-    /// is not opened again; one whose work has ended is, as new work.
+    /// or parked is not opened again: a parked one is known to stand at that record. One whose work has ended is, as
+    /// new work.
     pub fn open(&mut self, source: Topic, offset: i64, key: K) -> bool {
-        if self.slot(&key).is_some_and(|slot| !slot.ended) {
+        if self
+            .slot(&key)
+            .is_some_and(|slot| slot.state != State::Ended)
+        {
             return false;
         }
-        let first = self.orphans.remove(&key).unwrap_or_default();
+        let parked = self.away.remove(&key);
+        let state = if parked.is_some() {
+            State::Parked
+        } else {
+            State::Open
+        };
+        let mut needs = parked.unwrap_or_default();
+        for (topic, offset) in self.orphans.remove(&key).unwrap_or_default() {
+            needs.note(topic, offset);
+        }
         self.index.insert(key.clone(), (source, offset));
         self.sources.entry(source).or_default().push_back(Slot {
             offset,
             key,
-            ended: false,
-            first,
+            state,
+            needs,
         });
-        true
+        self.pass(source);
+        state == State::Open
+    }
+
+    /// Work that was parked before this owner came.
+    pub fn restore(&mut self, key: K) {
+        if !self.index.contains_key(&key) {
+            self.away.entry(key).or_default();
+        }
     }
 
     /// A fact about `key`. A fact of unknown work holds its topic until the work is opened or [`Ledger::forget_orphans`].
     pub fn fact(&mut self, key: &K, topic: Topic, offset: i64) {
-        match self.slot(key) {
-            Some(slot) => note(&mut slot.first, topic, offset),
+        match self.needs(key) {
+            Some(needs) => needs.note(topic, offset),
             None => note(self.orphans.entry(key.clone()).or_default(), topic, offset),
         }
     }
 
-    /// The work of `key` needs nothing any more.
+    /// A copy of the work as it is now is on its way to where it is kept.
+    pub fn copy_taken(&mut self, key: &K) {
+        if let Some(needs) = self.needs(key) {
+            needs.since_copy = Some(Facts::new());
+        }
+    }
+
+    /// The copy that was taken last is safe.
+    pub fn parked(&mut self, key: &K) {
+        if let Some(needs) = self.away.get_mut(key) {
+            needs.copied();
+            return;
+        }
+        let Some((source, _)) = self.index.get(key).copied() else {
+            return;
+        };
+        if let Some(slot) = self.slot(key)
+            && slot.needs.copied()
+            && slot.state == State::Open
+        {
+            slot.state = State::Parked;
+        }
+        self.pass(source);
+    }
+
+    /// The work of `key` needs nothing any more, and no copy of it is left.
     pub fn end(&mut self, key: &K) {
+        if self.away.remove(key).is_some() {
+            return;
+        }
         let Some((source, _)) = self.index.get(key).copied() else {
             return;
         };
         if let Some(slot) = self.slot(key) {
-            slot.ended = true;
+            slot.state = State::Ended;
         }
+        self.pass(source);
+    }
+
+    /// Lets go of what no open work holds.
+    fn pass(&mut self, source: Topic) {
         let Some(slots) = self.sources.get_mut(&source) else {
             return;
         };
-        while slots.front().is_some_and(|slot| slot.ended) {
-            if let Some(slot) = slots.pop_front()
-                && self.index.get(&slot.key) == Some(&(source, slot.offset))
-            {
+        while slots.front().is_some_and(|slot| slot.state != State::Open) {
+            let Some(slot) = slots.pop_front() else { break };
+            if self.index.get(&slot.key) == Some(&(source, slot.offset)) {
                 self.index.remove(&slot.key);
+                if slot.state == State::Parked {
+                    self.away.insert(slot.key, slot.needs);
+                }
             }
         }
     }
@@ -105,10 +203,23 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
         self.orphans.remove(key);
     }
 
-    /// Whether the key's work is opened and still in the ledger, ended or not.
+    /// Whether the key's work is still in the ledger, ended or not.
     #[must_use]
     pub fn knows(&self, key: &K) -> bool {
-        self.index.contains_key(key)
+        self.index.contains_key(key) || self.away.contains_key(key)
+    }
+
+    /// Whether the record that opened the work need not be read again: true once a commit was made after that.
+    #[must_use]
+    pub fn is_past(&self, key: &K) -> bool {
+        !self.index.contains_key(key)
+    }
+
+    /// Whether the work holds facts that no copy of it has, and none is on its way.
+    #[must_use]
+    pub fn holds_facts(&mut self, key: &K) -> bool {
+        self.needs(key)
+            .is_some_and(|needs| needs.since_copy.is_none() && !needs.first.is_empty())
     }
 
     /// The oldest open work of each source.
@@ -118,16 +229,24 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             .filter_map(|slots| slots.front().map(|slot| &slot.key))
     }
 
+    /// Open work of a source of which no copy was taken, oldest first.
+    pub fn unparked(&self, source: Topic) -> impl Iterator<Item = &K> {
+        let slots = self.sources.get(&source).into_iter().flatten();
+        slots
+            .filter(|slot| slot.state == State::Open && slot.needs.since_copy.is_none())
+            .map(|slot| &slot.key)
+    }
+
     /// Work in the ledger, ended or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.index.len() + self.away.len()
     }
 
     /// Whether nothing is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.is_empty() && self.away.is_empty()
     }
 
     /// The lowest offset that is still needed, for each topic that has any; topics not named need nothing.
@@ -144,14 +263,22 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
             if let Some(front) = slots.front() {
                 need(*source, front.offset);
             }
-            for (topic, offset) in slots.iter().flat_map(|slot| &slot.first) {
+            for (topic, offset) in slots.iter().flat_map(|slot| &slot.needs.first) {
                 need(*topic, *offset);
             }
         }
-        for (topic, offset) in self.orphans.values().flatten() {
+        let away = self.away.values().flat_map(|needs| &needs.first);
+        for (topic, offset) in away.chain(self.orphans.values().flatten()) {
             need(*topic, *offset);
         }
         floors
+    }
+
+    fn needs(&mut self, key: &K) -> Option<&mut Needs> {
+        if self.index.contains_key(key) {
+            return self.slot(key).map(|slot| &mut slot.needs);
+        }
+        self.away.get_mut(key)
     }
 
     fn slot(&mut self, key: &K) -> Option<&mut Slot<K>> {
@@ -167,89 +294,4 @@ impl<K: Clone + Eq + Hash> Ledger<K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SOURCE: Topic = Topic::RequestsOtp;
-
-    #[test]
-    fn the_oldest_open_work_holds_its_source_and_later_work_holds_its_facts() {
-        let mut l = Ledger::default();
-        for (offset, key) in [(3, 'a'), (4, 'b'), (5, 'c')] {
-            assert!(l.open(SOURCE, offset, key));
-        }
-        l.fact(&'c', Topic::Attempts, 7);
-        l.fact(&'b', Topic::Attempts, 9);
-        l.fact(&'c', Topic::Attempts, 12);
-        l.end(&'c');
-        assert_eq!(
-            l.floors(),
-            BTreeMap::from([(SOURCE, 3), (Topic::Attempts, 7)])
-        );
-        l.end(&'a');
-        assert_eq!(
-            l.floors(),
-            BTreeMap::from([(SOURCE, 4), (Topic::Attempts, 7)])
-        );
-        l.end(&'b');
-        assert!(l.floors().is_empty() && l.is_empty());
-    }
-
-    #[test]
-    fn a_fact_read_before_its_work_holds_its_topic() {
-        let mut l = Ledger::default();
-        l.fact(&'a', Topic::Attempts, 7);
-        assert_eq!(l.floors(), BTreeMap::from([(Topic::Attempts, 7)]));
-        l.open(SOURCE, 3, 'a');
-        l.end(&'a');
-        assert!(l.floors().is_empty());
-    }
-
-    #[test]
-    fn a_key_used_again_is_new_work_though_older_work_still_keeps_its_first() {
-        let mut l = Ledger::default();
-        l.open(SOURCE, 1, 'a');
-        l.open(SOURCE, 2, 'b');
-        assert!(!l.open(SOURCE, 3, 'b'));
-        l.end(&'b');
-        assert!(l.open(SOURCE, 4, 'b'));
-        l.end(&'a');
-        assert_eq!(l.floors(), BTreeMap::from([(SOURCE, 4)]));
-        l.end(&'b');
-        assert!(l.is_empty());
-    }
-
-    proptest! {
-        /// The invariant of the module, against a plain list of everything that happened.
-        #[test]
-        fn floors_never_pass_what_work_at_or_after_the_source_floor_needs(
-            steps in prop::collection::vec((0_u8..3, 0_usize..12), 1..80)
-        ) {
-            let mut l = Ledger::default();
-            let mut opened: Vec<usize> = Vec::new();
-            let mut ended = std::collections::HashSet::new();
-            let mut facts: Vec<(usize, i64)> = Vec::new();
-            for (i, (step, key)) in steps.iter().enumerate() {
-                let at = i as i64;
-                match step {
-                    0 => if !opened.contains(key) && l.open(SOURCE, at, *key) { opened.push(*key); },
-                    1 => { l.fact(key, Topic::Attempts, at); facts.push((*key, at)); }
-                    _ => if opened.contains(key) { l.end(key); ended.insert(*key); },
-                }
-                let floors = l.floors();
-                // Work from the first open one on, in order of opening, and work not opened yet.
-                let first_open = opened.iter().position(|k| !ended.contains(k)).unwrap_or(opened.len());
-                let needed = |k: &usize| match opened.iter().position(|o| o == k) {
-                    Some(p) => p >= first_open,
-                    None => true,
-                };
-                for (key, offset) in facts.iter().filter(|(k, _)| needed(k)) {
-                    let floor = floors.get(&Topic::Attempts).copied();
-                    prop_assert!(floor.is_some_and(|f| f <= *offset), "fact of {key} at {offset}, floor {floor:?}");
-                }
-            }
-        }
-    }
-}
+mod tests;

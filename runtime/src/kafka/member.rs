@@ -3,11 +3,17 @@
 //! Range assignment gives a member the same partition numbers of every topic; that is checked. On assignment each
 //! partition starts where its commit metadata says, or goes on where this member stood when it kept the partition.
 
+mod assign;
+mod committer;
+mod join;
 mod offsets;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,11 +25,13 @@ use rdkafka::{
     message::BorrowedMessage,
     types::RDKafkaRespErr,
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use super::{Error, Kafka};
+use super::{Error, Kafka, seat::Metadata};
 use crate::metrics;
-use offsets::{add, commit, committed_offsets, describe};
+use committer::Committer;
+use join::{Fetch, Rejoins};
+use offsets::{commit, committed_offsets, describe, listed};
 
 const CALL: Duration = Duration::from_secs(10);
 
@@ -33,6 +41,14 @@ pub struct Committed {
     pub topic: Topic,
     pub offset: i64,
     pub metadata: String,
+}
+
+impl Committed {
+    /// What the commit kept beside the offset.
+    #[must_use]
+    pub fn read(&self) -> Metadata {
+        Metadata::read(self.offset, &self.metadata)
+    }
 }
 
 /// What happened to the assignment.
@@ -61,11 +77,22 @@ pub struct Commit {
     pub metadata: String,
 }
 
-struct Context {
+/// What a member is, however often it joins.
+#[derive(Clone)]
+struct Terms {
     kafka: Kafka,
     role: String,
     topics: Vec<Topic>,
+    /// Read before the others of a newly held partition, which start paused.
+    kept: Option<Topic>,
     start_at: StartAt,
+    fetch: Fetch,
+}
+
+struct Context {
+    terms: Terms,
+    /// The broker takes another member for this one.
+    fenced: AtomicBool,
     changes: Mutex<VecDeque<Change>>,
     /// Next offset of everything held or kept.
     next: Mutex<HashMap<(Topic, i32), i64>>,
@@ -80,7 +107,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         for (name, topic) in statistics.topics {
-            let Some(logical) = self.kafka.logical(&name) else {
+            let Some(logical) = self.terms.kafka.logical(&name) else {
                 continue;
             };
             let lag = topic
@@ -88,7 +115,7 @@ impl ClientContext for Context {
                 .values()
                 .map(|p| p.consumer_lag.max(0))
                 .sum();
-            metrics::lag(&self.role, logical.as_str(), lag);
+            metrics::lag(&self.terms.role, logical.as_str(), lag);
         }
     }
 
@@ -97,15 +124,11 @@ impl ClientContext for Context {
             error.rdkafka_error_code(),
             Some(RDKafkaErrorCode::FencedInstanceId)
         ) {
-            lock(&self.changes).push_back(Change::Failed(format!(
-                "another process of role {} runs as instance `{}`; give each its own kafka.instance",
-                self.role,
-                self.kafka.instance()
-            )));
+            self.fenced.store(true, Ordering::Relaxed);
             return;
         }
         warn!(
-            role = self.role,
+            role = self.terms.role,
             reason,
             error = &error as &dyn std::error::Error,
             "kafka client error"
@@ -130,11 +153,11 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let line = lock(&self.line).clone();
                 if !consumer.assignment_lost()
-                    && let Err(e) = commit(consumer, &self.kafka, &line)
+                    && let Err(e) = commit(consumer, &self.terms.kafka, &line)
                 {
                     // Whoever takes over reads a little more; nothing is lost.
                     warn!(
-                        role = self.role,
+                        role = self.terms.role,
                         error = &e as &dyn std::error::Error,
                         "commit on revoke failed"
                     );
@@ -149,7 +172,7 @@ impl ConsumerContext for Context {
             }
             other => {
                 let code: RDKafkaErrorCode = other.into();
-                error!(role = self.role, %code, "rebalance failed");
+                error!(role = self.terms.role, %code, "rebalance failed");
                 match consumer.unassign() {
                     Ok(()) => vec![Change::Revoked],
                     Err(e) => vec![
@@ -167,187 +190,23 @@ impl ConsumerContext for Context {
     }
 }
 
-impl Context {
-    fn assign(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        list: &TopicPartitionList,
-    ) -> Result<Vec<Change>, Error> {
-        let mut numbers: BTreeMap<Topic, BTreeSet<i32>> =
-            self.topics.iter().map(|t| (*t, BTreeSet::new())).collect();
-        for element in list.elements() {
-            if let Some(topic) = self.kafka.logical(element.topic()) {
-                numbers
-                    .entry(topic)
-                    .or_default()
-                    .insert(element.partition());
-            }
-        }
-        let held = numbers.values().next().cloned().unwrap_or_default();
-        if let Some((topic, other)) = numbers.iter().find(|(_, other)| **other != held) {
-            return Err(Error::Setup(format!(
-                "{} got partitions {other:?} of {topic} but {held:?} of another topic; all message topics must have \
-                 the same partition count: run `jixinda topics check`",
-                self.role
-            )));
-        }
-        let next = lock(&self.next).clone();
-        let (kept, new): (Vec<i32>, Vec<i32>) = held
-            .iter()
-            .partition(|p| self.topics.iter().all(|t| next.contains_key(&(*t, **p))));
-        let mut start = TopicPartitionList::new();
-        for (topic, p) in self
-            .topics
-            .iter()
-            .flat_map(|t| kept.iter().map(move |p| (*t, *p)))
-        {
-            add(&mut start, &self.kafka.topic(topic), p, next[&(topic, p)])?;
-        }
-        let mut assigned: BTreeMap<i32, Vec<Committed>> = BTreeMap::new();
-        if !new.is_empty() {
-            let mut ask = TopicPartitionList::new();
-            for (topic, p) in self
-                .topics
-                .iter()
-                .flat_map(|t| new.iter().map(move |p| (*t, *p)))
-            {
-                ask.add_partition(&self.kafka.topic(topic), p);
-            }
-            let found = committed_offsets(consumer, &ask)?;
-            for element in found.elements() {
-                let Some(topic) = self.kafka.logical(element.topic()) else {
-                    continue;
-                };
-                let Offset::Offset(offset) = element.offset() else {
-                    return Err(Error::Setup(format!(
-                        "group {} has no offset for {} partition {}; run `jixinda topics apply` while the role is stopped",
-                        self.kafka.group(&self.role),
-                        element.topic(),
-                        element.partition()
-                    )));
-                };
-                let committed = Committed {
-                    topic,
-                    offset,
-                    metadata: element.metadata().to_owned(),
-                };
-                let from = (self.start_at)(&committed);
-                add(&mut start, element.topic(), element.partition(), from)?;
-                lock(&self.next).insert((topic, element.partition()), from);
-                assigned
-                    .entry(element.partition())
-                    .or_default()
-                    .push(committed);
-            }
-        }
-        consumer
-            .assign(&start)
-            .map_err(Error::client("cannot assign"))?;
-        info!(role = self.role, ?kept, ?new, "partitions assigned");
-        let mut changes = Vec::new();
-        if !kept.is_empty() || new.is_empty() {
-            changes.push(Change::Kept(kept));
-        }
-        if !new.is_empty() {
-            changes.push(Change::Assigned(assigned));
-        }
-        Ok(changes)
-    }
-}
-
 /// One member.
 pub struct Member {
-    consumer: BaseConsumer<Context>,
+    /// Goes before the consumer, of which it has a share.
+    committer: Committer<TopicPartitionList>,
+    consumer: Arc<BaseConsumer<Context>>,
+    rejoins: Rejoins,
 }
 
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Member")
-            .field("role", &self.context().role)
+            .field("role", &self.context().terms.role)
             .finish_non_exhaustive()
     }
 }
 
 impl Member {
-    /// Joins the group of `role` over `topics`. The broker gathers records for up to 5 ms: a fetch names every
-    /// partition, and one for each record would cost the broker more than everything else.
-    ///
-    /// # Errors
-    /// When librdkafka refuses the settings.
-    pub fn join(
-        kafka: &Kafka,
-        role: &str,
-        topics: &[Topic],
-        start_at: StartAt,
-    ) -> Result<Self, Error> {
-        Self::fetching((5, 32 * 1024), kafka, role, topics, start_at)
-    }
-
-    /// As [`Member::join`], for a role that is in no hurry: the broker gathers records for up to 100 ms, and has far
-    /// fewer fetches to answer.
-    ///
-    /// # Errors
-    /// When librdkafka refuses the settings.
-    pub fn join_in_bulk(
-        kafka: &Kafka,
-        role: &str,
-        topics: &[Topic],
-        start_at: StartAt,
-    ) -> Result<Self, Error> {
-        Self::fetching((100, 64 * 1024), kafka, role, topics, start_at)
-    }
-
-    fn fetching(
-        (wait_ms, min_bytes): (u32, u32),
-        kafka: &Kafka,
-        role: &str,
-        topics: &[Topic],
-        start_at: StartAt,
-    ) -> Result<Self, Error> {
-        let mut client = kafka.client(role);
-        client
-            .set("group.id", kafka.group(role))
-            .set("group.instance.id", format!("{role}-{}", kafka.instance()))
-            .set("partition.assignment.strategy", "range")
-            .set(
-                "session.timeout.ms",
-                kafka.config().session_timeout.as_millis().to_string(),
-            )
-            .set(
-                "heartbeat.interval.ms",
-                (kafka.config().session_timeout.as_millis() / 10)
-                    .max(200)
-                    .to_string(),
-            )
-            .set("max.poll.interval.ms", "60000")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("fetch.wait.max.ms", wait_ms.to_string())
-            .set("fetch.min.bytes", min_bytes.to_string())
-            .set("fetch.queue.backoff.ms", "10")
-            .set("fetch.message.max.bytes", "262144")
-            .set("queued.max.messages.kbytes", "16384")
-            .set("statistics.interval.ms", "5000");
-        let context = Context {
-            kafka: kafka.clone(),
-            role: role.to_owned(),
-            topics: topics.to_vec(),
-            start_at,
-            changes: Mutex::default(),
-            next: Mutex::default(),
-            line: Mutex::default(),
-        };
-        let consumer: BaseConsumer<Context> = client
-            .create_with_context(context)
-            .map_err(Error::client(format!("cannot make the consumer of {role}")))?;
-        let names: Vec<String> = topics.iter().map(|t| kafka.topic(*t)).collect();
-        consumer
-            .subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())
-            .map_err(Error::client("cannot subscribe"))?;
-        Ok(Self { consumer })
-    }
-
     fn context(&self) -> &Context {
         self.consumer.context()
     }
@@ -355,13 +214,17 @@ impl Member {
     /// The next message; assignment changes happen in here, so ask [`Member::changes`] before using the message.
     ///
     /// # Errors
-    /// When an offset is out of range or the client is broken for good.
+    /// When an offset is out of range; [`Error::Fenced`] when only [`Member::rejoin`] helps.
     pub fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'_>>, Error> {
-        match self.consumer.poll(timeout) {
+        let polled = self.consumer.poll(timeout);
+        if self.context().fenced.load(Ordering::Relaxed) {
+            return Err(self.fenced("the broker took it for another process"));
+        }
+        match polled {
             None => Ok(None),
             Some(Ok(message)) => {
                 use rdkafka::Message as _;
-                if let Some(topic) = self.context().kafka.logical(message.topic()) {
+                if let Some(topic) = self.context().terms.kafka.logical(message.topic()) {
                     lock(&self.context().next)
                         .insert((topic, message.partition()), message.offset() + 1);
                 }
@@ -370,18 +233,14 @@ impl Member {
             Some(Err(e)) => match e.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::AutoOffsetReset) => Err(Error::Setup(format!(
                     "{}: a committed offset lies outside its topic ({e}); the log was cut or wiped: run `jixinda topics check`",
-                    self.context().role
+                    self.context().terms.role
                 ))),
                 Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId) => {
-                    Err(Error::Fatal(format!(
-                        "{}: {e}; another process may run as instance `{}`",
-                        self.context().role,
-                        self.context().kafka.instance()
-                    )))
+                    Err(self.fenced(&e.to_string()))
                 }
                 _ => {
                     warn!(
-                        role = self.context().role,
+                        role = self.context().terms.role,
                         error = &e as &dyn std::error::Error,
                         "read error"
                     );
@@ -413,12 +272,17 @@ impl Member {
         *lock(&self.context().line) = line;
     }
 
-    /// Commits at once and waits for the broker.
+    /// Commits at once and waits for the broker, for a quarter of the session timeout.
     ///
     /// # Errors
-    /// When the broker refuses or does not answer.
+    /// When the broker refuses or does not answer in time; then it may be committed all the same, but never after what
+    /// is committed later.
     pub fn commit(&self, line: &[Commit]) -> Result<(), Error> {
-        commit(&self.consumer, &self.context().kafka, line)
+        if line.is_empty() {
+            return Ok(());
+        }
+        let list = listed(&self.context().terms.kafka, line)?;
+        self.committer.commit(list).map_err(Error::client("commit"))
     }
 
     /// What is committed now for one partition, every topic.
@@ -428,14 +292,20 @@ impl Member {
     pub fn committed(&self, partition: i32) -> Result<Vec<Committed>, Error> {
         let context = self.context();
         let mut ask = TopicPartitionList::new();
-        for topic in &context.topics {
-            ask.add_partition(&context.kafka.topic(*topic), partition);
+        for topic in &context.terms.topics {
+            ask.add_partition(&context.terms.kafka.topic(*topic), partition);
         }
         let found = committed_offsets(&self.consumer, &ask)?;
         found
             .elements()
             .iter()
-            .filter_map(|e| context.kafka.logical(e.topic()).map(|topic| (topic, e)))
+            .filter_map(|e| {
+                context
+                    .terms
+                    .kafka
+                    .logical(e.topic())
+                    .map(|topic| (topic, e))
+            })
             .map(|(topic, e)| match e.offset() {
                 Offset::Offset(offset) => Ok(Committed {
                     topic,
@@ -458,7 +328,7 @@ impl Member {
         let context = self.context();
         self.consumer
             .seek(
-                &context.kafka.topic(topic),
+                &context.terms.kafka.topic(topic),
                 partition,
                 Offset::Offset(offset),
                 CALL,
@@ -474,7 +344,7 @@ impl Member {
     /// When the partition is not held.
     pub fn set_paused(&self, topic: Topic, partition: i32, paused: bool) -> Result<(), Error> {
         let mut list = TopicPartitionList::new();
-        list.add_partition(&self.context().kafka.topic(topic), partition);
+        list.add_partition(&self.context().terms.kafka.topic(topic), partition);
         let done = if paused {
             self.consumer.pause(&list)
         } else {

@@ -15,17 +15,13 @@ mod outbox;
 use std::collections::BTreeMap;
 
 use jixinda_schemas::{Topic, WriterId};
-use serde::{Deserialize, Serialize};
 
 pub use dead_letter::dead_letter;
 pub use driver::run;
 pub use outbox::{Outbox, Write};
 
-use super::{
-    Record,
-    fence::{Standing, Writers},
-    member::Committed,
-};
+pub use super::seat::Floor;
+use super::{Record, fence::Standing};
 
 /// What a role reads and writes.
 #[derive(Clone, Debug)]
@@ -36,15 +32,8 @@ pub struct Spec {
     pub reads: Vec<Topic>,
     /// Topics that get an `opened`. One that is not among `reads` holds no state: nothing is folded from it.
     pub writes: Vec<Topic>,
-}
-
-/// How far a topic's floor may go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Floor {
-    /// Lowest offset that is still needed; absent means that everything read so far is done with.
-    pub offset: Option<i64>,
-    /// A second offset for the role's own use, kept in the commit.
-    pub mark: Option<i64>,
+    /// The compacted one of `reads` with the role's own copies of open work: folded to its end before the others.
+    pub kept: Option<Topic>,
 }
 
 /// The instance's part of the whole.
@@ -90,8 +79,17 @@ pub trait Role: Send + 'static {
     /// A record that was written with this token was acknowledged.
     fn acknowledged(&mut self, state: &mut Self::Partition, token: u64);
 
+    /// Everything in the kept topic was folded; the other topics follow.
+    fn restored(&mut self, state: &mut Self::Partition);
+
+    /// Whether the kept topic still has records of earlier owners; without any, their `opened` may go.
+    fn inherits(&self, state: &Self::Partition) -> bool;
+
     /// What the partition still needs.
     fn floors(&self, state: &Self::Partition) -> BTreeMap<Topic, Floor>;
+
+    /// The floors that were asked for last are committed.
+    fn committed(&mut self, state: &mut Self::Partition);
 
     /// Topics of the partition to pause now; all others are resumed.
     fn paused(&self, state: &Self::Partition) -> Vec<Topic>;
@@ -104,57 +102,4 @@ pub trait Role: Send + 'static {
 
     /// Stop taking new work; returns whether work is still in flight that is worth waiting for.
     fn drain(&mut self) -> bool;
-}
-
-/// Commit metadata of one topic of a partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Metadata {
-    #[serde(rename = "f")]
-    pub(crate) floor: i64,
-    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) mark: Option<i64>,
-    /// Who counted just before the floor.
-    #[serde(rename = "w", default, skip_serializing_if = "Writers::is_empty")]
-    pub(crate) writers: Writers,
-}
-
-impl Metadata {
-    pub(crate) fn read(committed: &Committed) -> Self {
-        serde_json::from_str(&committed.metadata).unwrap_or_else(|_| Self {
-            floor: committed.offset,
-            ..Self::default()
-        })
-    }
-
-    #[expect(clippy::expect_used, reason = "numbers and short names are JSON")]
-    pub(crate) fn write(&self) -> String {
-        serde_json::to_string(self).expect("metadata is JSON")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metadata_reads_back_and_its_absence_means_the_committed_offset() {
-        let m = Metadata {
-            floor: 7,
-            mark: Some(9),
-            writers: Writers::from([("router".into(), u64::MAX)]),
-        };
-        let committed = |metadata: String| Committed {
-            topic: Topic::Attempts,
-            offset: 12,
-            metadata,
-        };
-        assert_eq!(Metadata::read(&committed(m.write())), m);
-        assert_eq!(
-            Metadata::read(&committed(String::new())),
-            Metadata {
-                floor: 12,
-                ..Metadata::default()
-            }
-        );
-    }
 }

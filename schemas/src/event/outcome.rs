@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RedriveOf;
 use crate::{
     AttemptId, CallId, ChannelId, Lane, Phone, Position, Reason, SignatureId, TemplateId,
     Timestamp, phone::Carrier,
@@ -97,6 +98,9 @@ pub struct Outcome {
     /// Campaign that the request named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
+    /// The message that this one was sent again for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<RedriveOf>,
     /// In order; the last one that may have been taken decides.
     #[serde(default)]
     pub attempts: Vec<AttemptSummary>,

@@ -65,6 +65,12 @@ pub struct Receipt {
     /// The vendor's id of the message or call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor_id: Option<String>,
+    /// Number of the part that it speaks of, where the vendor reports parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// How many parts there are, where the vendor says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u16>,
     /// When it came in.
     pub received_at: Timestamp,
     /// When it happened by the vendor's clock.

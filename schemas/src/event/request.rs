@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::RedriveOf;
 use crate::{Phone, SignatureId, TemplateId, Timestamp};
 
 /// Payload of `request`, on `requests.{otp,notice,marketing}`.
@@ -38,6 +39,9 @@ pub struct Request {
     /// For analytics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
+    /// The message that this one is sent again for; only the platform's operators may say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<RedriveOf>,
 }
 
 #[expect(

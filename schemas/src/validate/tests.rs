@@ -7,7 +7,7 @@ const NOW: Timestamp = Timestamp(1_735_787_045_000);
 
 fn directory() -> Snapshot {
     let mut s = Snapshot::default();
-    let records: [(&str, &str); 5] = [
+    let records: [(&str, &str); 6] = [
         ("app/shop", r#"{"type":"app","id":"shop"}"#),
         ("app/off", r#"{"type":"app","id":"off","enabled":false}"#),
         (
@@ -23,13 +23,18 @@ fn directory() -> Snapshot {
             r#"{"type":"template","id":"login","app":"shop","lane":"otp","signature":"acme",
                 "body":"code {code}, {place}","variables":[{"name":"code","kind":"digits","max_length":6},{"name":"place"}]}"#,
         ),
+        (
+            "template/plain",
+            r#"{"type":"template","id":"plain","app":"shop","lane":"otp","signature":"acme","smart_encoding":true,
+                "body":"It’s {code}…","variables":[{"name":"code","kind":"digits","max_length":6}]}"#,
+        ),
     ];
     for (i, (key, value)) in records.iter().enumerate() {
         s.apply(key, Some(value.as_bytes()), i as i64).unwrap();
     }
     s.apply(
         "revision",
-        Some(br#"{"type":"revision","revision":1,"changed":5}"#),
+        Some(br#"{"type":"revision","revision":1,"changed":6}"#),
         9,
     )
     .unwrap();
@@ -51,6 +56,7 @@ fn request() -> Request {
         idempotency_key: None,
         index: 0,
         campaign: None,
+        redrive_of: None,
     }
 }
 
@@ -167,4 +173,17 @@ fn a_text_beyond_the_limit_is_refused() {
             ("campaign".to_owned(), Reason::BadField)
         ]
     );
+}
+
+#[test]
+fn smart_encoding_is_for_texts_abroad_only() {
+    let to = |number: &str| Request {
+        recipient: number.parse().unwrap(),
+        template: "plain".parse().unwrap(),
+        params: BTreeMap::from([("code".to_owned(), "1".to_owned())]),
+        ..request()
+    };
+    let text = |number: &str| judge("shop", None, &to(number)).unwrap().text;
+    assert_eq!(text("+6581234567"), "[ACME]It's 1...");
+    assert_eq!(text("+8613800138000"), "【ACME】It’s 1…");
 }

@@ -4,8 +4,9 @@ use jixinda_schemas::{
     Envelope,
     directory::{Entity, Suppressions},
     event::{
-        AttemptFinished, AttemptNotStarted, AttemptStarted, DeadLetter, HealthReport, Opened,
-        Outcome, OutcomeCorrected, RawReceipt, Receipt, Request, Routed, kind,
+        AttemptFinished, AttemptNotStarted, AttemptStarted, DeadLetter, Discarded, HealthReport,
+        Inbound, Opened, Outcome, OutcomeCorrected, RawReceipt, Receipt, Redriven, Request, Routed,
+        kind,
     },
 };
 use schemars::{JsonSchema, schema_for};
@@ -36,12 +37,15 @@ fn all() -> Vec<(String, Value)> {
         event::<AttemptNotStarted>(kind::ATTEMPT_NOT_STARTED),
         event::<AttemptFinished>(kind::ATTEMPT_FINISHED),
         event::<RawReceipt>(kind::RAW_RECEIPT),
+        event::<Inbound>(kind::INBOUND),
         event::<Receipt>(kind::RECEIPT),
         event::<Outcome>(kind::OUTCOME),
         event::<OutcomeCorrected>(kind::OUTCOME_CORRECTED),
         event::<Opened>(kind::OPENED),
         event::<HealthReport>(kind::HEALTH),
         event::<DeadLetter>(kind::DEAD_LETTER),
+        event::<Redriven>(kind::REDRIVEN),
+        event::<Discarded>(kind::DISCARDED),
         (
             "directory".to_owned(),
             serde_json::to_value(schema_for!(Entity)).unwrap(),

@@ -1,6 +1,6 @@
 //! Every committed example of every version decodes, for good, and comes back whole.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jixinda_schemas::{
     AttemptId, EventId, MessageId, Position,
@@ -40,12 +40,15 @@ fn encode(event: &Event) -> Value {
         Event::AttemptNotStarted(e) => codec::encode(e),
         Event::AttemptFinished(e) => codec::encode(e),
         Event::RawReceipt(e) => codec::encode(e),
+        Event::Inbound(e) => codec::encode(e),
         Event::Receipt(e) => codec::encode(e),
         Event::Outcome(e) => codec::encode(e),
         Event::OutcomeCorrected(e) => codec::encode(e),
         Event::Opened(e) => codec::encode(e),
         Event::Health(e) => codec::encode(e),
         Event::DeadLetter(e) => codec::encode(e),
+        Event::Redriven(e) => codec::encode(e),
+        Event::Discarded(e) => codec::encode(e),
     };
     serde_json::from_slice(&bytes).unwrap()
 }
@@ -125,8 +128,27 @@ fn objects(value: &Value, visit: &mut impl FnMut(&Map<String, Value>)) {
     }
 }
 
+/// Where the request of each message of the examples stands, by those that name it.
+fn requests() -> BTreeMap<String, Position> {
+    let mut found = BTreeMap::new();
+    for (_, _, path) in events() {
+        let event = read_json(&path);
+        objects(&event, &mut |fields| {
+            if let (Some(message), Some(request)) =
+                (event["message_id"].as_str(), fields.get("request"))
+            {
+                let request = serde_json::from_value(request.clone()).unwrap();
+                let known = found.insert(message.to_owned(), request);
+                assert!(known.is_none_or(|known| known == request), "{message}");
+            }
+        });
+    }
+    found
+}
+
 #[test]
 fn ids_in_the_examples_follow_the_rules() {
+    let requests = requests();
     for (kind, _, path) in events() {
         let event = read_json(&path);
         if let Some(cause) = event.get("cause") {
@@ -141,10 +163,16 @@ fn ids_in_the_examples_follow_the_rules() {
         objects(&event, &mut |fields| {
             if let (Some(n), Some(id)) = (fields.get("n"), fields.get("attempt_id")) {
                 let n = serde_json::from_value(n.clone()).unwrap();
-                assert_eq!(*id, json!(AttemptId::new(message, n)), "{}", path.display());
+                let request = &requests[&message.to_string()];
+                let wanted = AttemptId::new(message, request, n);
+                assert_eq!(*id, json!(wanted), "{}", path.display());
             }
         });
         if let Event::Request(e) = codec::decode(None, read(&path).as_bytes()).unwrap() {
+            if let Some(of) = &e.payload.redrive_of {
+                assert_eq!(message, MessageId::redrive(of), "{}", path.display());
+                continue;
+            }
             let key = e.payload.idempotency_key.unwrap();
             let app = e.app_id.unwrap();
             let recipient = &e.payload.recipient;

@@ -19,30 +19,20 @@ use axum::{
     response::Response,
     routing::post,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use jixinda_runtime::crash;
-use jixinda_schemas::{
-    Reason, Timestamp,
-    event::{DeadLetter, RawReceipt},
-    vendor::ReceiptStatus,
-};
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::Receipts;
+use super::{MAX_ITEMS, Receipts, taken};
 use crate::{
     metrics,
     registry::Ready,
-    vendor::{Ack, RawBody, ReceiptItem, UnreadableItem},
+    vendor::{Ack, Push, PushError},
 };
 
 /// Largest push that is read.
 pub const MAX_BODY: usize = 1024 * 1024;
-
-/// Most items of one push that become records of their own. Real items have over 200 bytes, so a real push stays
-/// under it; a larger number goes whole to the dead letters.
-pub const MAX_ITEMS: usize = 5_000;
 
 /// A vendor that takes longer to send its body is cut off.
 const BODY_TIME: Duration = Duration::from_secs(15);
@@ -50,12 +40,11 @@ const BODY_TIME: Duration = Duration::from_secs(15);
 /// Pushes handled at once. More are asked to come again: that bounds the memory that bodies take.
 pub const MAX_PUSHES: usize = 64;
 
-const STEP: &str = "senders.receipts";
-
 /// The receipt endpoint. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`.
 pub fn router(receipts: Receipts) -> Router {
     Router::new()
-        .route("/receipts/{channel}/{token}", post(accept))
+        // Some vendors push with GET.
+        .route("/receipts/{channel}/{token}", post(accept).get(accept))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Endpoint {
             receipts,
@@ -92,11 +81,12 @@ async fn accept(
     }
     let Ok(_slot) = slots.try_acquire() else {
         metrics::receipt_push(channel, "busy");
-        return answer(ready.vendor.acknowledge(false));
+        // Before the body is read, there is nothing of the push to name in the answer.
+        return plain(StatusCode::SERVICE_UNAVAILABLE);
     };
-    let content_type = header(request.headers(), CONTENT_TYPE.as_str()).map(ToOwned::to_owned);
-    let query = request.uri().query().map(ToOwned::to_owned);
-    let body = match tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await {
+    let (parts, body) = request.into_parts();
+    let body = Request::from_parts(parts.clone(), body);
+    let body = match tokio::time::timeout(BODY_TIME, Bytes::from_request(body, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejection)) => {
             metrics::receipt_push(channel, "body_refused");
@@ -107,17 +97,31 @@ async fn accept(
             return plain(StatusCode::REQUEST_TIMEOUT);
         }
     };
-    let raw = RawBody {
-        content_type: content_type.as_deref(),
-        query: query.as_deref(),
+    let push = Push {
+        method: parts.method.as_str(),
+        target: parts.uri.path_and_query().map_or("", |t| t.as_str()),
+        query: parts.uri.query(),
+        headers: &parts.headers,
         body: &body,
+        now: (receipts.now)(),
     };
-    let (items, unreadable) = sort(&ready, &raw, (receipts.now)());
-    count(channel, &items, unreadable.len());
-    let stored = if items.is_empty() && unreadable.is_empty() {
+    let taken = match ready.vendor.read_push(&push) {
+        Ok(batch) if batch.len() > MAX_ITEMS => {
+            taken::whole(&ready, &push, format!("more than {MAX_ITEMS} items"))
+        }
+        Ok(batch) => taken::sort(&ready, batch, push.now),
+        Err(PushError::NotAuthentic(why)) => {
+            metrics::receipt_push(channel, "not_authentic");
+            warn!(%channel, %client, why, "push refused: it does not prove that it comes from the vendor");
+            return plain(StatusCode::UNAUTHORIZED);
+        }
+        Err(error) => taken::whole(&ready, &push, error.to_string()),
+    };
+    taken::count(channel, &taken);
+    let stored = if taken.is_empty() {
         Ok(())
     } else {
-        receipts.sink.store(items, unreadable).await
+        receipts.sink.store(taken).await
     };
     match &stored {
         Ok(()) => {
@@ -130,7 +134,7 @@ async fn accept(
             warn!(%channel, error = error as &dyn std::error::Error, "receipts not stored");
         }
     }
-    answer(ready.vendor.acknowledge(stored.is_ok()))
+    answer(ready.vendor.acknowledge(&push, stored.is_ok()))
 }
 
 /// The channel whose token this is. Comparing takes the same time wherever the tokens differ.
@@ -161,93 +165,6 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
         }
     }
     client
-}
-
-/// Reads the push into what is stored: receipts, and what could not be read.
-fn sort(ready: &Ready, raw: &RawBody<'_>, now: Timestamp) -> (Vec<RawReceipt>, Vec<DeadLetter>) {
-    let whole = |detail: String| {
-        let headers = raw
-            .content_type
-            .map(|value| (CONTENT_TYPE.as_str().to_owned(), value.to_owned()));
-        let letter = dead_letter(ready, detail, raw.body, now);
-        let headers = headers.into_iter().collect();
-        (Vec::new(), vec![DeadLetter { headers, ..letter }])
-    };
-    let parsed = match ready.vendor.parse_receipts(raw) {
-        Ok(parsed) => parsed,
-        Err(error) => return whole(error.to_string()),
-    };
-    if parsed.len() > MAX_ITEMS {
-        return whole(format!("more than {MAX_ITEMS} items"));
-    }
-    let mut receipts = Vec::with_capacity(parsed.len());
-    let mut unreadable = Vec::new();
-    for item in parsed {
-        match item {
-            Ok(item) => receipts.push(raw_receipt(ready, item, now)),
-            Err(UnreadableItem { detail, raw }) => {
-                unreadable.push(dead_letter(ready, detail, raw.to_string().as_bytes(), now));
-            }
-        }
-    }
-    (receipts, unreadable)
-}
-
-fn raw_receipt(ready: &Ready, item: ReceiptItem, now: Timestamp) -> RawReceipt {
-    RawReceipt {
-        channel: ready.channel.id.clone(),
-        vendor: ready.vendor.kind().to_owned(),
-        recipient: item.recipient,
-        echo: item.echo,
-        vendor_id: item.vendor_id,
-        part: item.part,
-        parts: item.parts,
-        status: item.status,
-        blame: Some(item.blame),
-        code: item.code,
-        segments: item.segments,
-        vendor_at: item.vendor_at,
-        received_at: now,
-        raw: item.raw,
-    }
-}
-
-fn dead_letter(ready: &Ready, detail: String, value: &[u8], now: Timestamp) -> DeadLetter {
-    debug!(channel = %ready.channel.id, detail, "receipt cannot be read");
-    DeadLetter {
-        source: None,
-        reason: Reason::ReceiptUnreadable,
-        detail,
-        step: STEP.to_owned(),
-        at: now,
-        channel: Some(ready.channel.id.clone()),
-        key: None,
-        value: STANDARD.encode(value),
-        headers: Vec::new(),
-    }
-}
-
-fn count(channel: &str, items: &[RawReceipt], unreadable: usize) {
-    for (status, name) in [
-        (ReceiptStatus::Delivered, "delivered"),
-        (ReceiptStatus::Undelivered, "undelivered"),
-        (ReceiptStatus::Expired, "expired"),
-        (ReceiptStatus::Rejected, "rejected"),
-        (ReceiptStatus::Pending, "pending"),
-        (ReceiptStatus::Unknown, "unknown"),
-    ] {
-        let n = items.iter().filter(|item| item.status == status).count();
-        if n > 0 {
-            metrics::receipt_items(channel, name, n as u64);
-        }
-    }
-    if unreadable > 0 {
-        metrics::receipt_items(channel, "unreadable", unreadable as u64);
-    }
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 fn plain(status: StatusCode) -> Response {

@@ -1,40 +1,58 @@
-//! Alibaba Cloud SMS (Dysmsapi 2017-05-25): SendSms with a template code and named variables, signed by ACS3.
+//! Alibaba Cloud SMS (Dysmsapi 2017-05-25): a template code with named variables, by SendSms or SendBatchSms, signed by
+//! ACS3 or by RPC version 1.
 //!
-//! Secrets `access_key_id`, `access_key_secret`, and `security_token` for temporary keys. Setting `region`; the
-//! channel's endpoint overrides it. Receipts are pushed without a signature: an unguessable path and an address list
-//! are all there is. A nonce that comes twice is refused, which protects against a replay of the same bytes only;
-//! there is no idempotency key.
+//! Secrets `access_key_id`, `access_key_secret`, and `security_token` for temporary keys. Settings: `region` (the
+//! channel's endpoint overrides it), `signature` = `acs3` or `rpc1`, `max_numbers` (1 unless it is set: a call has one
+//! answer for all of its numbers, and one number over its daily cap would hold up the rest), `query` = `true` to ask for
+//! what was not reported yet. Receipts are pushed without a signature: an unguessable path and an address list are all
+//! there is. A nonce that comes twice is refused, which protects against a replay of the same bytes only; there is no
+//! idempotency key.
 
 pub mod codes;
+pub mod query;
 pub mod receipt;
+pub mod rpc;
 pub mod sign;
 pub mod wire;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jixinda_runtime::secret::Secret;
-use jixinda_schemas::{
-    Timestamp,
-    vendor::{Blame, Disposition},
-};
+use jixinda_schemas::Timestamp;
 use reqwest::Url;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros};
 
-use super::{Account, endpoint, exchange::exchange};
+use super::{
+    Account, endpoint,
+    exchange::exchange,
+    host_of,
+    several::{each, max_numbers, misfit},
+    waiting::Waiting,
+};
 use crate::{
     Unusable, metrics,
     vendor::{
-        Ack, Call, Item, ItemResult, Limits, Now, ParsedItem, RawBody, ReceiptError, SmsVendor,
-        not_sent,
+        Ack, Batch, Call, FetchError, Fetched, Item, ItemResult, Limits, Now, Place, Pull, Push,
+        PushError, SmsVendor,
     },
 };
+use wire::Outgoing;
 
 /// Vendor kind.
 pub const KIND: &str = "aliyun";
 
-const ACTION: &str = "SendSms";
 const VERSION: &str = "2017-05-25";
+const FORM: &str = "application/x-www-form-urlencoded";
+/// Numbers whose reports are asked for: some 20 MB at the most.
+const MOST_WAITING: usize = 100_000;
+/// How often the list is looked at when nothing on it is due.
+const REST: Duration = Duration::from_secs(1);
 const DATE: &[BorrowedFormatItem<'_>] =
     macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
@@ -43,6 +61,11 @@ pub struct Aliyun {
     access_key_id: Secret,
     access_key_secret: Secret,
     security_token: Option<Secret>,
+    /// RPC version 1 instead of ACS3.
+    rpc: bool,
+    max_numbers: usize,
+    /// What is asked for, where it is.
+    waiting: Option<Mutex<Waiting>>,
     base: Url,
     /// Value of the header `host` for `base`.
     host: String,
@@ -62,97 +85,110 @@ impl Aliyun {
     /// # Errors
     /// When one is missing or cannot be used.
     pub fn new(account: &Account<'_>) -> Result<Self, Unusable> {
-        if let Some(name) = account.channel.settings.keys().find(|k| *k != "region") {
-            return Err(Unusable::Setting {
-                name: name.clone(),
-                cause: "aliyun has only `region`".to_owned(),
-            });
-        }
+        account.known_settings(&["max_numbers", "query", "region", "signature"])?;
         let base = match &account.channel.endpoint {
             Some(text) => endpoint(text)?,
             None => endpoint(&regional(
                 account.channel.settings.get("region").map(String::as_str),
             )?)?,
         };
-        let host = base
-            .host_str()
-            .ok_or(Unusable::Endpoint("no host"))?
-            .to_owned();
-        let host = match base.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host,
-        };
-        let security_token = account
-            .secrets
-            .get("security_token")
-            .filter(|token| !token.expose().is_empty())
-            .cloned();
-        let access_key_id = account.secret("access_key_id")?;
-        for (name, secret) in [
-            ("access_key_id", Some(&access_key_id)),
-            ("security_token", security_token.as_ref()),
-        ] {
-            if secret.is_some_and(|s| !s.expose().bytes().all(|b| b.is_ascii_graphic())) {
-                return Err(Unusable::MalformedSecret(name.to_owned()));
-            }
+        let security_token = account.optional_secret("security_token");
+        if security_token.is_some() {
+            account.header_secret("security_token")?;
         }
         Ok(Self {
-            access_key_id,
+            access_key_id: account.header_secret("access_key_id")?,
             access_key_secret: account.secret("access_key_secret")?,
             security_token,
+            rpc: account.word("signature", &["acs3", "rpc1"])? == "rpc1",
+            max_numbers: max_numbers(account, 1, wire::MOST)?,
+            waiting: account
+                .switch("query")?
+                .then(|| Mutex::new(Waiting::new(MOST_WAITING))),
+            host: host_of(&base)?,
             base,
-            host,
             client: account.client.clone(),
             now: account.now.clone(),
         })
     }
 
-    async fn send_one(&self, call: &Call, item: &Item) -> ItemResult {
-        let params = match wire::params(call.call_id, item) {
-            Ok(params) => params,
-            Err(result) => return result,
+    fn waiting(&self) -> Option<MutexGuard<'_, Waiting>> {
+        let waiting = self.waiting.as_ref()?;
+        Some(waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn send_together(&self, call: &Call) -> Vec<ItemResult> {
+        let all = |result: ItemResult| vec![result; call.items.len()];
+        let outgoing = match wire::outgoing(call.call_id, &call.items) {
+            Ok(outgoing) => outgoing,
+            Err(result) => return all(result),
         };
-        let nonce = format!("{:032x}", rand::random::<u128>());
-        let request = self.request(&params, (self.now)(), &nonce);
-        let request = request.timeout(call.timeout).build();
+        let request = self.request(&outgoing).timeout(call.timeout).build();
         match exchange(&self.client, request).await {
             Ok(answer) => {
                 let verdict = wire::interpret(&answer);
                 if verdict.undocumented {
                     metrics::undocumented_code(KIND);
                 }
-                verdict.result
+                let verdicts = each(verdict, call.items.len(), outgoing.form.is_empty());
+                let results: Vec<_> = verdicts.into_iter().map(|v| v.result).collect();
+                if let Some(mut waiting) = self.waiting() {
+                    query::wait(&mut waiting, &call.items, &results, (self.now)());
+                }
+                results
             }
-            Err(result) => result,
+            Err(result) => all(result),
         }
     }
 
-    fn request(
+    fn request(&self, outgoing: &Outgoing) -> reqwest::RequestBuilder {
+        let nonce = format!("{:032x}", rand::random::<u128>());
+        let now = (self.now)();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&outgoing.form)
+            .finish();
+        let request = if self.rpc {
+            self.by_rpc(outgoing, now, &nonce)
+        } else {
+            self.by_acs3(outgoing, &body, now, &nonce)
+        };
+        let request = request.header("accept", "application/json");
+        if body.is_empty() {
+            return request.header("content-length", "0");
+        }
+        request.header("content-type", FORM).body(body)
+    }
+
+    fn by_acs3(
         &self,
-        params: &[(&'static str, String)],
+        outgoing: &Outgoing,
+        body: &str,
         now: Timestamp,
         nonce: &str,
     ) -> reqwest::RequestBuilder {
         let mut headers = BTreeMap::from([
             ("host", self.host.clone()),
-            ("x-acs-action", ACTION.to_owned()),
+            ("x-acs-action", outgoing.action.to_owned()),
             ("x-acs-version", VERSION.to_owned()),
             ("x-acs-date", date(now)),
             ("x-acs-signature-nonce", nonce.to_owned()),
-            ("x-acs-content-sha256", sign::body_hash(b"")),
+            ("x-acs-content-sha256", sign::body_hash(body.as_bytes())),
         ]);
         if let Some(token) = &self.security_token {
             headers.insert("x-acs-accesskey-id", self.access_key_id.expose().to_owned());
             headers.insert("x-acs-security-token", token.expose().to_owned());
         }
-        let query: Vec<(&str, &str)> = params.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let mut signed_too = headers.clone();
+        if !body.is_empty() {
+            signed_too.insert("content-type", FORM.to_owned());
+        }
         let signed = sign::sign(
             &sign::Request {
                 method: "POST",
                 path: self.base.path(),
-                query: &query,
-                headers: &headers,
-                body: b"",
+                query: &borrowed(&outgoing.query),
+                headers: &signed_too,
+                body: body.as_bytes(),
             },
             self.access_key_id.expose(),
             self.access_key_secret.expose(),
@@ -162,14 +198,39 @@ impl Aliyun {
         let mut request = self
             .client
             .post(url)
-            .header("authorization", signed.authorization)
-            .header("accept", "application/json")
-            .header("content-length", "0");
+            .header("authorization", signed.authorization);
         for (name, value) in headers {
             request = request.header(name, value);
         }
         request
     }
+
+    fn by_rpc(&self, outgoing: &Outgoing, now: Timestamp, nonce: &str) -> reqwest::RequestBuilder {
+        let date = date(now);
+        let mut query = borrowed(&outgoing.query);
+        query.extend([
+            ("Action", outgoing.action),
+            ("Version", VERSION),
+            ("Format", "json"),
+            ("AccessKeyId", self.access_key_id.expose()),
+            ("SignatureMethod", "HMAC-SHA1"),
+            ("SignatureVersion", "1.0"),
+            ("SignatureNonce", nonce),
+            ("Timestamp", &date),
+        ]);
+        let token = self.security_token.as_ref();
+        query.extend(token.map(|token| ("SecurityToken", token.expose())));
+        let mut params = query.clone();
+        params.extend(borrowed(&outgoing.form));
+        let signed = rpc::sign("POST", &params, self.access_key_secret.expose());
+        let mut url = self.base.clone();
+        url.set_query(Some(&rpc::query(&query, &signed)));
+        self.client.post(url)
+    }
+}
+
+fn borrowed<'a>(params: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    params.iter().map(|(n, v)| (*n, v.as_str())).collect()
 }
 
 #[async_trait]
@@ -178,34 +239,73 @@ impl SmsVendor for Aliyun {
         KIND
     }
 
-    /// One. SendSms takes up to 1,000 numbers, but answers with one code for all of them: a single bad number would
-    /// condemn the rest.
     fn limits(&self) -> Limits {
-        Limits { max_items: 1 }
+        Limits {
+            max_items: self.max_numbers,
+        }
+    }
+
+    fn fits(&self, a: &Item, b: &Item) -> bool {
+        wire::fits(a, b, self.max_numbers)
     }
 
     async fn send(&self, call: &Call) -> Vec<ItemResult> {
-        let mut results = Vec::with_capacity(call.items.len());
-        if let Some(item) = call.items.first() {
-            results.push(self.send_one(call, item).await);
+        let what =
+            "one call takes at most max_numbers numbers with one template, over 100 with one text";
+        if let Some(refused) = misfit(&call.items, self.max_numbers, |a, b| self.fits(a, b), what) {
+            return refused;
         }
-        results.resize_with(call.items.len(), || {
-            not_sent(
-                Disposition::RetrySame,
-                Blame::None,
-                "batch_too_large",
-                "one item in one call",
-            )
-        });
-        results
+        if call.items.is_empty() {
+            return Vec::new();
+        }
+        self.send_together(call).await
     }
 
-    fn parse_receipts(&self, raw: &RawBody<'_>) -> Result<Vec<ParsedItem>, ReceiptError> {
-        receipt::parse(raw)
+    fn read_push(&self, push: &Push<'_>) -> Result<Batch, PushError> {
+        receipt::parse(push.body)
     }
 
-    fn acknowledge(&self, stored: bool) -> Ack {
+    fn acknowledge(&self, _push: &Push<'_>, stored: bool) -> Ack {
         receipt::acknowledge(stored)
+    }
+
+    fn pull(&self) -> Option<&dyn Pull> {
+        self.waiting.is_some().then_some(self)
+    }
+}
+
+#[async_trait]
+impl Pull for Aliyun {
+    /// Each process asks about the calls that it made.
+    fn place(&self) -> Place {
+        Place::EveryProcess
+    }
+
+    fn rest(&self) -> Duration {
+        REST
+    }
+
+    async fn fetch(&self, timeout: Duration) -> Result<Fetched, FetchError> {
+        let asked = self.waiting().and_then(|mut w| w.next((self.now)()));
+        let Some(asked) = asked else {
+            return Ok(Fetched::default());
+        };
+        let outgoing = Outgoing {
+            action: "QuerySendDetails",
+            query: query::params(&asked),
+            form: Vec::new(),
+        };
+        let request = self.request(&outgoing).timeout(timeout).build();
+        let answer = exchange(&self.client, request)
+            .await
+            .map_err(|result| FetchError(format!("{result:?}")))?;
+        let batch = query::fetched(&answer, &asked.id)?;
+        let is_final = batch.receipts.iter().any(|r| r.status.is_final());
+        let more = self.waiting().is_some_and(|mut waiting| {
+            waiting.settle(asked.place, |_| is_final);
+            waiting.is_due((self.now)())
+        });
+        Ok(Fetched { batch, more })
     }
 }
 

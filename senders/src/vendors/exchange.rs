@@ -11,6 +11,12 @@ use crate::vendor::{ItemResult, not_sent, unknown};
 /// Largest answer that is read; vendors answer a call with a few hundred bytes.
 pub const MAX_ANSWER: usize = 64 * 1024;
 
+/// Largest answer to a fetch.
+pub const MAX_FETCHED: usize = 4 * 1024 * 1024;
+
+/// Largest answer about hundreds of numbers or reports: 500 of them with 2 KiB each.
+pub const MAX_LONG_ANSWER: usize = 1024 * 1024;
+
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -27,6 +33,18 @@ pub async fn exchange(
     client: &reqwest::Client,
     request: Result<reqwest::Request, reqwest::Error>,
 ) -> Result<Answer, ItemResult> {
+    exchange_within(client, request, MAX_ANSWER).await
+}
+
+/// As [`exchange`], with an answer of at most `largest` bytes.
+///
+/// # Errors
+/// As [`exchange`].
+pub async fn exchange_within(
+    client: &reqwest::Client,
+    request: Result<reqwest::Request, reqwest::Error>,
+    largest: usize,
+) -> Result<Answer, ItemResult> {
     let request = request.map_err(|_| {
         not_sent(
             Disposition::RetryOther,
@@ -38,7 +56,7 @@ pub async fn exchange(
     let mut response = client.execute(request).await.map_err(|e| failure(&e))?;
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| failure(&e))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
+        if body.len() + chunk.len() > largest {
             return Err(unknown("answer_too_large"));
         }
         body.extend_from_slice(&chunk);

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jixinda_schemas::event::AttemptResult;
 use jixinda_senders::{
-    vendor::{Item, RawBody, ReceiptItem},
+    vendor::{InboundItem, Item, ReceiptItem},
     vendors::aliyun::sign,
 };
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate, matchers::any};
 
-use crate::support::{SECRET, aliyun, call, fixtures, item};
+use crate::support::{SECRET, aliyun, call, fixtures, item, push};
 
 fn load(path: &std::path::Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -107,26 +107,32 @@ fn shown(item: &ReceiptItem) -> Value {
     })
 }
 
+fn shown_inbound(item: &InboundItem) -> Value {
+    json!({
+        "sender": item.sender, "destination": item.destination, "text": item.text, "vendor_id": item.vendor_id,
+        "vendor_at": item.vendor_at,
+    })
+}
+
 #[test]
 fn aliyun_receipts_are_read_as_documented() {
     let vendor = aliyun("https://dysmsapi.aliyuncs.com");
     for path in fixtures("aliyun/receipts") {
         let cassette = load(&path);
         let body = cassette["body"].to_string();
-        let items = vendor
-            .parse_receipts(&RawBody {
-                content_type: Some("application/json"),
-                query: None,
-                body: body.as_bytes(),
-            })
-            .unwrap();
-        let read: Vec<Value> = items
-            .iter()
-            .map(|item| match item {
-                Ok(item) => shown(item),
-                Err(bad) => json!({ "unreadable": bad.detail }),
-            })
+        let batch = vendor.read_push(&push(body.as_bytes())).unwrap();
+        let unreadable = batch.unreadable.iter();
+        let read = batch.receipts.iter().map(shown);
+        let read: Vec<Value> = read
+            .chain(unreadable.map(|bad| json!({ "unreadable": bad.detail })))
             .collect();
-        assert_eq!(Value::Array(read), cassette["items"], "{}", path.display());
+        let wanted = cassette["items"].as_array().unwrap().iter().cloned();
+        let (bad, mut wanted): (Vec<_>, Vec<_>) =
+            wanted.partition(|item| item.get("unreadable").is_some());
+        wanted.extend(bad);
+        assert_eq!(read, wanted, "{}", path.display());
+        let inbound: Vec<Value> = batch.inbound.iter().map(shown_inbound).collect();
+        let wanted = cassette["inbound"].as_array().cloned();
+        assert_eq!(inbound, wanted.unwrap_or_default(), "{}", path.display());
     }
 }

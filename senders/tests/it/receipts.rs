@@ -18,10 +18,12 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jixinda_schemas::{
     Reason,
-    event::{DeadLetter, RawReceipt},
+    event::{DeadLetter, Inbound, RawReceipt},
     vendor::ReceiptStatus,
 };
-use jixinda_senders::receipts::{MAX_BODY, MAX_PUSHES, ReceiptSink, Receipts, Unavailable, router};
+use jixinda_senders::receipts::{
+    MAX_BODY, MAX_PUSHES, ReceiptSink, Receipts, Taken, Unavailable, router,
+};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -33,6 +35,7 @@ const GOOD: &str = r#"{"phone_number":"13800138000","report_time":"2025-01-02 11
 #[derive(Default)]
 struct Memory {
     receipts: Mutex<Vec<RawReceipt>>,
+    inbound: Mutex<Vec<Inbound>>,
     letters: Mutex<Vec<DeadLetter>>,
     down: AtomicBool,
     stuck: AtomicBool,
@@ -40,19 +43,16 @@ struct Memory {
 
 #[async_trait]
 impl ReceiptSink for Memory {
-    async fn store(
-        &self,
-        receipts: Vec<RawReceipt>,
-        unreadable: Vec<DeadLetter>,
-    ) -> Result<(), Unavailable> {
+    async fn store(&self, taken: Taken) -> Result<(), Unavailable> {
         if self.down.load(Ordering::Relaxed) {
             return Err(Unavailable("no broker".to_owned()));
         }
         if self.stuck.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        self.receipts.lock().unwrap().extend(receipts);
-        self.letters.lock().unwrap().extend(unreadable);
+        self.receipts.lock().unwrap().extend(taken.receipts);
+        self.inbound.lock().unwrap().extend(taken.inbound);
+        self.letters.lock().unwrap().extend(taken.unreadable);
         Ok(())
     }
 }
@@ -124,6 +124,18 @@ async fn a_stored_push_gets_the_exact_answer_of_the_vendor() {
         "2025-01-02T03:04:05.000Z"
     );
     assert_eq!(receipts[0].raw["sms_size"], "1");
+}
+
+#[tokio::test]
+async fn a_message_from_a_handset_is_stored_as_one() {
+    let endpoint = Endpoint::new("198.51.100.7");
+    let body =
+        r#"[{"phone_number":"13800138000","content":"R","dest_code":"1069","sequence_id":7}]"#;
+    assert_eq!(endpoint.push(&path(), body).await.0, 200);
+    let inbound = endpoint.sink.inbound.lock().unwrap();
+    assert_eq!(inbound[0].sender.expose(), "+8613800138000");
+    assert_eq!((&*inbound[0].text, &*inbound[0].destination), ("R", "1069"));
+    assert_eq!(endpoint.stored(), (0, 0));
 }
 
 #[tokio::test]
@@ -226,7 +238,7 @@ async fn more_pushes_than_slots_are_asked_to_come_again() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(endpoint.push(&path(), format!("[{GOOD}]")).await.0, 500);
+    assert_eq!(endpoint.push(&path(), format!("[{GOOD}]")).await.0, 503);
     for task in &stuck {
         task.abort();
     }

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use jixinda_schemas::{directory::Channel, seal::PlatformKey};
-use jixinda_senders::{Unusable, registry::Registry, vendors};
+use jixinda_senders::{
+    Unusable,
+    registry::{Means, Registry},
+    vendors,
+};
 
-use crate::support::{channel, client, key, now, registry, snapshot};
+use crate::support::{SECRET, channel, channel_of, means, registry, snapshot};
 
 const URL: &str = "https://dysmsapi.aliyuncs.com";
 
 fn reason(change: impl FnOnce(&mut Channel)) -> Unusable {
     let mut channel = channel(URL);
     change(&mut channel);
-    let registry = Registry::build(None, &snapshot([channel]), &key(), &client(), &now());
+    let registry = Registry::build(None, &snapshot([channel]), &means());
     assert!(registry.get("aliyun-a").is_none());
     let (_, reason) = registry.unusable().next().unwrap();
     let text = reason.to_string();
@@ -36,11 +40,12 @@ fn reason(change: impl FnOnce(&mut Channel)) -> Unusable {
 #[test]
 fn a_channel_of_every_vendor_that_is_built_loads() {
     for kind in vendors::KINDS {
-        let loaded = registry(Channel {
-            vendor: kind.to_owned(),
-            ..channel(URL)
-        });
-        assert!(loaded.get("aliyun-a").is_some(), "{kind}");
+        let loaded = registry(channel_of(kind, URL));
+        let why: Vec<_> = loaded.unusable().collect();
+        assert!(loaded.ready().count() == 1, "{kind}: {why:?}");
+        let vendor = &loaded.ready().next().unwrap().vendor;
+        assert_eq!(vendor.kind(), kind);
+        assert!(!format!("{vendor:?}").contains(SECRET), "{kind}");
     }
 }
 
@@ -73,9 +78,42 @@ fn an_unusable_channel_says_why() {
 }
 
 #[test]
+fn a_setting_that_its_vendor_does_not_know_is_refused() {
+    for (kind, name, value) in [
+        ("aliyun", "signature", "acs4"),
+        ("aliyun", "max_numbers", "1001"),
+        ("aliyun", "query", "yes"),
+        ("feige", "api", "newer"),
+        ("feige", "max_numbers", "0"),
+        ("feige", "report_path", "../x"),
+        ("jdcloud", "signature", "1"),
+        ("jdcloud", "region", "../x"),
+        ("jdcloud", "max_numbers", "101"),
+        ("lexin", "api", ""),
+        ("lexin", "ext_no", "1234567"),
+        ("lexin", "echo_field", "MsgId"),
+        ("lexin", "max_numbers", "many"),
+    ] {
+        let mut channel = channel_of(kind, URL);
+        channel.settings.insert(name.to_owned(), value.to_owned());
+        let loaded = registry(channel);
+        let (_, why) = loaded.unusable().next().unwrap();
+        let named = matches!(why, Unusable::Setting { name: n, .. } if n == name);
+        assert!(named, "{kind} {name} {value}: {why}");
+    }
+}
+
+#[test]
 fn secrets_of_another_platform_key_do_not_open() {
     let other = PlatformKey::from_base64("AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=").unwrap();
-    let registry = Registry::build(None, &snapshot([channel(URL)]), &other, &client(), &now());
+    let registry = Registry::build(
+        None,
+        &snapshot([channel(URL)]),
+        &Means {
+            key: other,
+            ..means()
+        },
+    );
     assert_eq!(registry.ready().count(), 0);
     assert!(matches!(
         registry.unusable().next().unwrap().1,
@@ -87,8 +125,7 @@ fn secrets_of_another_platform_key_do_not_open() {
 fn a_rebuild_keeps_what_did_not_change() {
     let first = channel(URL);
     let old = registry(first.clone());
-    let rebuild =
-        |c: Channel| Registry::build(Some(&old), &snapshot([c]), &key(), &client(), &now());
+    let rebuild = |c: Channel| Registry::build(Some(&old), &snapshot([c]), &means());
     let before = old.get("aliyun-a").unwrap();
 
     let same = rebuild(first.clone());
@@ -109,6 +146,6 @@ fn a_rebuild_keeps_what_did_not_change() {
     let moved = moved.get("aliyun-a").unwrap();
     assert!(!Arc::ptr_eq(&before.vendor, &moved.vendor));
 
-    let empty = Registry::build(Some(&old), &snapshot([]), &key(), &client(), &now());
+    let empty = Registry::build(Some(&old), &snapshot([]), &means());
     assert!(empty.get("aliyun-a").is_none());
 }

@@ -4,7 +4,10 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, Once},
+    sync::{
+        Arc, LazyLock, Mutex, Once,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,10 +18,11 @@ use jixinda_schemas::{
     template::Content,
 };
 use jixinda_senders::{
-    registry::Registry,
-    vendor::{Call, Item, ItemResult, Now, SmsVendor},
+    registry::{Means, Registry},
+    vendor::{Call, Item, ItemResult, Now, Push, SmsVendor},
     vendors,
 };
+use reqwest::header::HeaderMap;
 use serde_json::json;
 
 pub(crate) const SECRET: &str = "testAccessKeySecret";
@@ -56,19 +60,156 @@ pub(crate) fn key() -> PlatformKey {
     PlatformKey::from_base64("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap()
 }
 
+pub(crate) fn means() -> Means {
+    Means {
+        key: key(),
+        client: client(),
+        now: now(),
+        public_url: Some("https://sms.example.com".to_owned()),
+    }
+}
+
+/// A push of JSON.
+pub(crate) fn push(body: &[u8]) -> Push<'_> {
+    static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    Push {
+        method: "POST",
+        target: "/receipts/aliyun-a/token",
+        query: None,
+        headers: &NO_HEADERS,
+        body,
+        now: Timestamp(1_735_787_045_000),
+    }
+}
+
 /// Channel `aliyun-a` with its secrets sealed.
 pub(crate) fn channel(endpoint: &str) -> Channel {
-    let id = "aliyun-a".parse().unwrap();
+    channel_of("aliyun", endpoint)
+}
+
+/// A channel of the kind, with what its vendor needs.
+pub(crate) fn channel_of(kind: &str, endpoint: &str) -> Channel {
+    let id = format!("{kind}-a").parse().unwrap();
     let seal = |name: &str, clear: &str| key().seal(&channel_place(&id, name), clear);
+    let (secrets, settings) = match kind {
+        "aliyun" => (
+            json!({
+                "access_key_id": seal("access_key_id", "testAccessKeyId"),
+                "access_key_secret": seal("access_key_secret", SECRET),
+            }),
+            json!({}),
+        ),
+        "tencent" => (
+            json!({
+                "secret_id": seal("secret_id", "AKIDtestSecretId"),
+                "secret_key": seal("secret_key", SECRET),
+            }),
+            json!({"sdk_app_id": "1400006666", "fetch": "true"}),
+        ),
+        "twilio" => (
+            json!({
+                "account_sid": seal("account_sid", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+                "auth_token": seal("auth_token", SECRET),
+            }),
+            json!({"from": "+15005550006"}),
+        ),
+        "feige" => (
+            json!({
+                "apikey": seal("apikey", "N0000000000"),
+                "secret": seal("secret", SECRET),
+                "account": seal("account", "feige-user"),
+                "pwd": seal("pwd", SECRET),
+            }),
+            json!({"fetch": "true"}),
+        ),
+        "lexin" => (
+            json!({
+                "acc_name": seal("acc_name", "lexin-user"),
+                "acc_pwd": seal("acc_pwd", SECRET),
+                "app_id": seal("app_id", "lexin-app"),
+                "app_secret": seal("app_secret", SECRET),
+            }),
+            json!({}),
+        ),
+        "jdcloud" => (
+            json!({
+                "access_key": seal("access_key", "testAccessKeyId"),
+                "secret_key": seal("secret_key", SECRET),
+            }),
+            json!({}),
+        ),
+        "huawei" => (
+            json!({"app_key": seal("app_key", "testAppKey"), "app_secret": seal("app_secret", SECRET)}),
+            json!({"from": "csms12345678"}),
+        ),
+        "montnets" => (
+            json!({"userid": seal("userid", "J10003"), "password": seal("password", SECRET)}),
+            json!({"fetch": "true", "fetch_mo": "true"}),
+        ),
+        "vonage" => (
+            json!({"api_key": seal("api_key", "abcd1234"), "api_secret": seal("api_secret", SECRET)}),
+            json!({"from": "ACME"}),
+        ),
+        other => panic!("say what a channel of {other} needs"),
+    };
     serde_json::from_value(json!({
-        "id": "aliyun-a", "vendor": "aliyun", "endpoint": endpoint, "rate_per_second": 100, "max_in_flight": 10,
-        "receipt_token": seal("receipt_token", TOKEN),
-        "secrets": {
-            "access_key_id": seal("access_key_id", "testAccessKeyId"),
-            "access_key_secret": seal("access_key_secret", SECRET),
-        },
+        "id": id, "vendor": kind, "endpoint": endpoint, "rate_per_second": 100, "max_in_flight": 10,
+        "receipt_token": seal("receipt_token", TOKEN), "secrets": secrets, "settings": settings,
     }))
     .unwrap()
+}
+
+/// Its client, with these settings beside those that it has.
+pub(crate) fn vendor_of(
+    kind: &str,
+    endpoint: &str,
+    settings: &[(&str, &str)],
+) -> Arc<dyn SmsVendor> {
+    ticking(kind, endpoint, settings).0
+}
+
+/// The same with a clock that the test moves, in milliseconds.
+pub(crate) fn ticking(
+    kind: &str,
+    endpoint: &str,
+    settings: &[(&str, &str)],
+) -> (Arc<dyn SmsVendor>, Arc<AtomicI64>) {
+    let mut channel = channel_of(kind, endpoint);
+    let settings = settings.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+    channel.settings.extend(settings);
+    let clock = Arc::new(AtomicI64::new(1_735_787_045_000));
+    let shown = Arc::clone(&clock);
+    let means = Means {
+        now: Arc::new(move || Timestamp(shown.load(Ordering::Relaxed))),
+        ..means()
+    };
+    let registry = Registry::build(None, &snapshot([channel]), &means);
+    let problems: Vec<_> = registry.unusable().collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    let ready = registry.ready().next().unwrap();
+    (Arc::clone(&ready.vendor), clock)
+}
+
+/// The text of the form that a request carried.
+pub(crate) fn form(request: &wiremock::Request) -> Vec<(String, String)> {
+    form_urlencoded::parse(&request.body).into_owned().collect()
+}
+
+/// A call of these items, with the id of [`call`].
+pub(crate) fn call_of(items: Vec<Item>) -> Call {
+    Call {
+        items,
+        ..call(Duration::from_secs(5))
+    }
+}
+
+/// A server with one answer to everything.
+pub(crate) async fn answering(body: impl Into<String>) -> wiremock::MockServer {
+    let server = wiremock::MockServer::start().await;
+    let answer = wiremock::ResponseTemplate::new(200).set_body_string(body);
+    let mock = wiremock::Mock::given(wiremock::matchers::any());
+    mock.respond_with(answer).mount(&server).await;
+    server
 }
 
 pub(crate) fn snapshot(channels: impl IntoIterator<Item = Channel>) -> Snapshot {
@@ -82,7 +223,7 @@ pub(crate) fn snapshot(channels: impl IntoIterator<Item = Channel>) -> Snapshot 
 }
 
 pub(crate) fn registry(channel: Channel) -> Registry {
-    Registry::build(None, &snapshot([channel]), &key(), &client(), &now())
+    Registry::build(None, &snapshot([channel]), &means())
 }
 
 pub(crate) fn aliyun(endpoint: &str) -> Arc<dyn SmsVendor> {

@@ -144,6 +144,7 @@ impl Messages {
             idempotency_key: None,
             index: 0,
             campaign: Some(self.campaign()),
+            redrive_of: None,
         };
         Ok((recipient, request))
     }

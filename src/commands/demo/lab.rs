@@ -1,10 +1,15 @@
 //! The lab's side: its admin API, with which a channel is broken and mended, and its journal, which knows what the
 //! vendor knows.
 
-use std::{collections::HashSet, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
-use jixinda_lab::journal::{Entry, Pushed};
+use jixinda_lab::journal::{Entry, Outcome, Pushed};
 use jixinda_runtime::http;
 use jixinda_schemas::Timestamp;
 use serde_json::{Value, json};
@@ -48,22 +53,16 @@ impl Lab {
             .is_ok_and(|response| response.status().is_success())
     }
 
-    /// Has the account refuse most calls and deliver nothing; returns how it behaved before.
-    pub(super) async fn break_account(&self, id: &str) -> anyhow::Result<Value> {
+    /// The account as it is.
+    pub(super) async fn account(&self, id: &str) -> anyhow::Result<Value> {
         let url = format!("{}/accounts/{id}", self.url);
-        let account: Value = read(self.client.get(url).send().await?).await?;
-        let broken = json!({
-            "submit_errors": [{ "share": 0.85, "kind": "isp.SYSTEM_ERROR" }],
-            "receipt_failures": [{ "share": 1.0, "code": "SP_UNKNOWN_ERROR" }],
-        });
-        self.behave(id, &broken).await?;
-        Ok(account["behaviour"].clone())
+        read(self.client.get(url).send().await?).await
     }
 
-    /// Changes the account's behaviour.
-    pub(super) async fn behave(&self, id: &str, behaviour: &Value) -> anyhow::Result<()> {
+    /// Changes the account.
+    pub(super) async fn patch(&self, id: &str, patch: &Value) -> anyhow::Result<()> {
         let url = format!("{}/accounts/{id}", self.url);
-        let body = serde_json::to_vec(&json!({ "behaviour": behaviour }))?;
+        let body = serde_json::to_vec(patch)?;
         read(self.client.patch(url).body(body).send().await?).await?;
         Ok(())
     }
@@ -89,18 +88,49 @@ async fn read(response: reqwest::Response) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Recipients for whom the lab has pushed a receipt that says delivered, since then.
-pub(super) fn delivered(journal: &Path, since: Timestamp) -> anyhow::Result<HashSet<String>> {
+/// The patch that makes an account what it was.
+pub(super) fn former(account: &Value) -> Value {
+    json!({
+        "behaviour": account["behaviour"],
+        // Zero takes the limit away.
+        "rate_per_second": account["rate_per_second"].as_u64().unwrap_or(0),
+    })
+}
+
+/// What vendors know of a run.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Recipients for whom a receipt that says delivered was pushed, or fetched.
+    pub(super) delivered: HashSet<String>,
+    /// How often each recipient's messages were taken.
+    pub(super) taken: HashMap<String, usize>,
+}
+
+/// Reads the journal's entries since then.
+pub(super) fn known(journal: &Path, since: Timestamp) -> anyhow::Result<Known> {
     let since = u64::try_from(since.millis())?;
-    let mut delivered = HashSet::new();
+    let mut known = Known::default();
     for entry in jixinda_lab::journal::read(journal)? {
-        if let Entry::Receipt(receipt) = entry?
-            && receipt.at_ms >= since
-            && receipt.success
-            && receipt.pushed != Pushed::Lost
-        {
-            delivered.insert(receipt.recipient);
+        match entry? {
+            Entry::Receipt(receipt)
+                if receipt.at_ms >= since
+                    && receipt.success
+                    && !receipt.forged
+                    && receipt.pushed != Pushed::Lost =>
+            {
+                known.delivered.insert(receipt.recipient);
+            }
+            Entry::Call(call)
+                if call.at_ms >= since && matches!(call.outcome, Outcome::Accepted { .. }) =>
+            {
+                for recipient in call.recipients {
+                    if !call.refused.contains_key(&recipient) {
+                        *known.taken.entry(recipient).or_default() += 1;
+                    }
+                }
+            }
+            Entry::Receipt(_) | Entry::Call(_) => {}
         }
     }
-    Ok(delivered)
+    Ok(known)
 }

@@ -98,6 +98,7 @@ impl Messages {
             idempotency_key: Some(format!("{}-{number}", self.run)),
             index: 0,
             campaign: Some(self.run.clone()),
+            redrive_of: None,
         })
     }
 

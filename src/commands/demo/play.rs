@@ -1,7 +1,7 @@
-//! The run itself: warm up, break a channel, mend it, wait until all is settled, judge.
+//! The run itself: load, the scenario's steps, wait until all is settled, judge.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -9,23 +9,20 @@ use std::{
 use anyhow::Context as _;
 use jixinda_runtime::clock::{Clock as _, SystemClock};
 use jixinda_schemas::{MessageId, Timestamp};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
     lab::{self, Lab},
     load::{Accepted, Load},
     progress::Progress,
+    scenario::{Mark, Scenario, Step},
     share::{Course, Timeline, Times},
     store::Store,
     verdict::{Ended, Evidence, Verdict},
 };
 use crate::config::Config;
 
-/// The good line: most of the traffic is its.
-pub(super) const BROKEN: &str = "aliyun-a";
-const WARM_UP: Duration = Duration::from_secs(25);
-const BREAK: Duration = Duration::from_secs(30);
-const RECOVERY: Duration = Duration::from_secs(70);
 /// After the receipt deadline all is decided; this is for the way to ClickHouse.
 const SETTLING: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,6 +36,7 @@ pub(super) struct Stage<'a> {
     pub(super) lab: &'a Lab,
     pub(super) store: &'a Store,
     pub(super) journal: PathBuf,
+    pub(super) scenario: &'a Scenario,
     pub(super) rate: u32,
 }
 
@@ -49,7 +47,8 @@ pub(super) struct Played {
     pub(super) accepted: Accepted,
     pub(super) counts: Vec<(String, usize)>,
     pub(super) verdicts: Vec<Verdict>,
-    pub(super) chart: Vec<String>,
+    /// The watched channel and its share over time.
+    pub(super) chart: Option<(String, Vec<String>)>,
 }
 
 impl Played {
@@ -63,6 +62,10 @@ struct Run<'a> {
     name: String,
     began: Timestamp,
     progress: Progress,
+    /// Accounts that were changed, as they were before.
+    former: BTreeMap<String, Value>,
+    broken: Option<Timestamp>,
+    mended: Option<Timestamp>,
 }
 
 impl Stage<'_> {
@@ -71,85 +74,125 @@ impl Stage<'_> {
         let name = format!("demo-{}", began.millis() / 1000);
         let deadline = self.config.router.receipt_deadline;
         let mut load = Load::start(self.config, name.clone(), self.rate)?;
-        // The return usually shows within 20 s.
-        let total = WARM_UP + BREAK + RECOVERY / 3 + deadline;
+        // A channel that is watched usually comes back long before the end.
+        let total = self.scenario.length.mul_f64(0.7) + deadline;
         let mut run = Run {
             stage: self,
             name,
             began,
             progress: Progress::start(total)?,
+            former: BTreeMap::new(),
+            broken: None,
+            mended: None,
         };
+        run.progress.say(&self.scenario.title);
         run.progress.say(&format!(
             "sending {} messages a second: 40 % one by one, 40 % in batches, 20 % straight to Kafka",
             self.rate
         ));
-        run.watch(&mut load, "all well", WARM_UP, |_| false).await?;
-
-        let before = self.lab.break_account(BROKEN).await?;
-        let broken = SystemClock.now();
-        run.progress.say(&format!(
-            "{BROKEN} is broken now: it refuses 85 % of the calls and delivers nothing"
-        ));
-        let watched = run.watch(&mut load, "broken", BREAK, |_| false).await;
+        let played = run.steps(&mut load).await;
         // Even when that went wrong: whoever tries on finds the lab as it was.
-        self.lab.behave(BROKEN, &before).await?;
-        watched?;
-        let times = Times::new(broken, SystemClock.now());
-        run.progress.say(&format!("{BROKEN} is mended"));
-        let is_back = |line: &Timeline| line.course(times).back.is_some();
-        run.watch(&mut load, "waiting", RECOVERY, is_back).await?;
-
+        for (account, former) in &run.former {
+            self.lab.patch(account, former).await?;
+        }
+        played?;
+        let times = run.times();
         let accepted = load.stop().await?;
         let (timeline, ended) = run.settle(&accepted, deadline).await?;
         run.progress.end();
-        let receipts = lab::delivered(&self.journal, began)?;
-        let course: Course = timeline.course(times);
+        let known = lab::known(&self.journal, began)?;
+        let course: Option<Course> = times.map(|times| timeline.course(times));
         let evidence = Evidence {
             accepted: &accepted,
             ended: &ended,
-            receipts: &receipts,
+            known: &known,
             course,
+            limits: self.scenario.limits,
         };
         let counts = evidence.counts().into_iter();
+        let watched = self.scenario.watch.clone().zip(times);
         Ok(Played {
             run: run.name,
             counts: counts.map(|(name, n)| (name.to_owned(), n)).collect(),
             verdicts: evidence.verdicts(),
-            chart: timeline.chart(times),
+            chart: watched.map(|(channel, times)| (channel, timeline.chart(times))),
             accepted,
         })
     }
 }
 
 impl Run<'_> {
-    /// Lets the load go on until `enough` says so, at most for `limit`.
-    async fn watch(
-        &mut self,
-        load: &mut Load,
-        phase: &str,
-        limit: Duration,
-        enough: impl Fn(&Timeline) -> bool,
-    ) -> anyhow::Result<()> {
-        let until = Instant::now() + limit;
+    /// The load goes on, the steps happen at their times, until the end or until a watched channel has come back.
+    async fn steps(&mut self, load: &mut Load) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let mut left = self.stage.scenario.steps.iter().peekable();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let next = left
+                .peek()
+                .map_or(self.stage.scenario.length, |step| step.at);
+            let wait = next.saturating_sub(begun.elapsed());
             tokio::select! {
                 error = load.failed() => return Err(error),
-                () = sleep(left.min(LOOK)) => {}
+                () = sleep(wait.min(LOOK)) => {}
             }
-            let line = self.timeline().await?;
-            let now = SystemClock.now().plus_millis(-FRESH_MS).millis() / 1000;
-            let share = line.share(now - 5, now);
-            let share = share.map_or_else(|| "?".to_owned(), |s| format!("{:.0} %", 100.0 * s));
-            let (ended, delivered) = self.counts().await?;
-            self.progress.tell(format!(
-                "{phase}: {BROKEN} {share}, {} accepted, {delivered} of {ended} delivered",
-                load.accepted()
-            ));
-            if left.is_zero() || enough(&line) {
+            while let Some(step) = left.next_if(|step| step.at <= begun.elapsed()) {
+                self.step(step).await?;
+            }
+            let line = self.tell(load).await?;
+            let back = self
+                .times()
+                .is_some_and(|times| line.course(times).back.is_some());
+            if left.peek().is_none() && (back || begun.elapsed() >= self.stage.scenario.length) {
                 return Ok(());
             }
         }
+    }
+
+    async fn step(&mut self, step: &Step) -> anyhow::Result<()> {
+        let (lab, account) = (self.stage.lab, &step.account);
+        let patch = match &step.patch {
+            Some(patch) => {
+                if !self.former.contains_key(account) {
+                    let former = lab::former(&lab.account(account).await?);
+                    self.former.insert(account.clone(), former);
+                }
+                json!(patch)
+            }
+            None => self
+                .former
+                .get(account)
+                .cloned()
+                .with_context(|| format!("nothing was changed at `{account}` before"))?,
+        };
+        lab.patch(account, &patch).await?;
+        match step.mark {
+            Some(Mark::Broken) => self.broken = Some(SystemClock.now()),
+            Some(Mark::Mended) => self.mended = Some(SystemClock.now()),
+            None => {}
+        }
+        self.progress.say(&step.say);
+        Ok(())
+    }
+
+    fn times(&self) -> Option<Times> {
+        Some(Times::new(self.broken?, self.mended?))
+    }
+
+    async fn tell(&mut self, load: &Load) -> anyhow::Result<Timeline> {
+        let line = self.timeline().await?;
+        let (ended, delivered) = self.counts().await?;
+        let watched = self.stage.scenario.watch.as_ref().map(|channel| {
+            let now = SystemClock.now().plus_millis(-FRESH_MS).millis() / 1000;
+            let share = line.share(now - 5, now);
+            let share = share.map_or_else(|| "?".to_owned(), |s| format!("{:.0} %", 100.0 * s));
+            format!("{channel} {share}, ")
+        });
+        self.progress.tell(format!(
+            "{}{} accepted, {delivered} of {ended} delivered",
+            watched.unwrap_or_default(),
+            load.accepted()
+        ));
+        Ok(line)
     }
 
     /// Waits until every message has ended and every receipt is in; then reads all decisions and all ends.
@@ -168,7 +211,7 @@ impl Run<'_> {
                 .filter(|id| !ended.contains_key(id))
                 .count();
             // Late receipts correct an outcome: the lab's word and ours are to agree before we judge.
-            let receipts = lab::delivered(&self.stage.journal, self.began)?;
+            let receipts = lab::known(&self.stage.journal, self.began)?.delivered;
             let known = accepted.ids.iter().filter(|(id, _)| {
                 ended
                     .get(id)
@@ -192,8 +235,12 @@ impl Run<'_> {
     }
 
     async fn timeline(&self) -> anyhow::Result<Timeline> {
+        let Some(watched) = &self.stage.scenario.watch else {
+            return Ok(Timeline::default());
+        };
+        let watched = watched.replace('\'', "");
         let sql = format!(
-            "SELECT toUnixTimestamp(decided_at) AS second, toUInt32(countIf(channel = '{BROKEN}')), toUInt32(count())
+            "SELECT toUnixTimestamp(decided_at) AS second, toUInt32(countIf(channel = '{watched}')), toUInt32(count())
             FROM routings WHERE decided_at >= fromUnixTimestamp64Milli({}) GROUP BY second ORDER BY second",
             self.began.millis()
         );

@@ -2,11 +2,7 @@
 
 use std::path::Path;
 
-use super::{
-    load::Door,
-    play::{BROKEN, Played},
-    store::Store,
-};
+use super::{load::Door, play::Played, store::Store};
 use crate::{commands::print, config::Config};
 
 type ChannelRow = (
@@ -70,9 +66,11 @@ pub(super) async fn figures(store: &Store, played: &Played) -> anyhow::Result<()
         ))?;
     }
 
-    print(format_args!("\nshare of {BROKEN} in the decisions"))?;
-    for line in &played.chart {
-        print(line)?;
+    if let Some((channel, chart)) = &played.chart {
+        print(format_args!("\nshare of {channel} in the decisions"))?;
+        for line in chart {
+            print(line)?;
+        }
     }
     print("")?;
     for verdict in &played.verdicts {
@@ -114,6 +112,9 @@ To try it yourself, in another shell:
   {program} query delivery_by_channel
   curl -sS "http://{clickhouse}/?database={database}" -H "X-ClickHouse-User: {reader}" \
     -H "X-ClickHouse-Key: $JIXINDA__ENGINE__READ_PASSWORD" -d 'SELECT outcome, sum(delta) FROM outcomes GROUP BY outcome FORMAT Pretty'
+
+  # something goes wrong at a vendor, and what the platform makes of it
+  {program} lab run lab/scenarios/balance-runs-out.toml
 
   # take a channel down at the lab, and bring it back
   curl -sS -o /dev/null -X PATCH {lab}/lab/accounts/aliyun-b -d '{{"behaviour":{{"down":"unavailable"}}}}'

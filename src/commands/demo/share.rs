@@ -5,9 +5,6 @@ use jixinda_schemas::Timestamp;
 /// Its share counts as fallen below this, and as back above half of what it was.
 const FALLEN: f64 = 0.10;
 const BACK: f64 = 0.5;
-/// Seconds in which it must have fallen, and come back.
-pub(super) const FALL_LIMIT: i64 = 30;
-pub(super) const BACK_LIMIT: i64 = 60;
 /// Seconds that are looked at together, for the fall and for the return; the return must last for twice its window.
 const FALL_WINDOW: i64 = 2;
 const BACK_WINDOW: i64 = 5;
@@ -54,16 +51,6 @@ pub(super) struct Course {
     pub(super) while_broken: Option<f64>,
     /// Seconds from the repair to the end of the first window above half the former share, if it lasts.
     pub(super) back: Option<i64>,
-}
-
-impl Course {
-    pub(super) fn fell_in_time(&self) -> bool {
-        self.fell.is_some_and(|seconds| seconds <= FALL_LIMIT)
-    }
-
-    pub(super) fn back_in_time(&self) -> bool {
-        self.back.is_some_and(|seconds| seconds <= BACK_LIMIT)
-    }
 }
 
 impl Timeline {
@@ -154,13 +141,12 @@ mod tests {
                 .is_some_and(|seconds| (11..=13).contains(&seconds)),
             "{course:?}"
         );
-        assert!(course.fell_in_time() && course.back_in_time());
     }
 
     #[test]
-    fn a_share_that_does_not_fall_or_return_is_not_in_time() {
+    fn a_share_that_does_not_fall_or_return_has_no_time_of_it() {
         let steady = timeline(|_| 40).course(TIMES);
-        assert!(!steady.fell_in_time());
+        assert_eq!(steady.fell, None);
         // A short return does not count.
         let gone = timeline(|at| {
             if at < 20 || (60..65).contains(&at) {
@@ -169,8 +155,8 @@ mod tests {
                 1
             }
         });
-        assert!(!gone.course(TIMES).back_in_time());
-        assert!(!Timeline::default().course(TIMES).fell_in_time());
+        assert_eq!(gone.course(TIMES).back, None);
+        assert_eq!(Timeline::default().course(TIMES).fell, None);
     }
 
     #[test]

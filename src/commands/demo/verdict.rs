@@ -1,16 +1,14 @@
 //! Whether the run went as it should: every message by its id, in ClickHouse and in the lab's journal. Pure.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use jixinda_schemas::MessageId;
 
-use super::{
-    load::Accepted,
-    share::{BACK_LIMIT, Course, FALL_LIMIT},
-};
+use super::{lab::Known, load::Accepted, scenario::Limits, share::Course};
 
-/// Least share of the accepted that is to be delivered.
-const DELIVERED: f64 = 0.90;
 /// Ids that a verdict names.
 const NAMED: usize = 3;
 const DELIVERED_WORD: &str = "delivered";
@@ -35,9 +33,10 @@ pub(super) struct Ended {
 pub(super) struct Evidence<'a> {
     pub(super) accepted: &'a Accepted,
     pub(super) ended: &'a HashMap<MessageId, Ended>,
-    /// Recipients for whom the lab pushed a delivered receipt.
-    pub(super) receipts: &'a HashSet<String>,
-    pub(super) course: Course,
+    pub(super) known: &'a Known,
+    /// Of the watched channel.
+    pub(super) course: Option<Course>,
+    pub(super) limits: Limits,
 }
 
 /// One condition.
@@ -60,7 +59,15 @@ impl Evidence<'_> {
     }
 
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
-        vec![self.balance(), self.receipts(), self.rate(), self.share()]
+        let mut verdicts = vec![
+            self.balance(),
+            self.receipts(),
+            self.rate(),
+            self.unknown(),
+            self.duplicates(),
+        ];
+        verdicts.extend(self.course.map(|course| self.share(course)));
+        verdicts
     }
 
     fn balance(&self) -> Verdict {
@@ -101,7 +108,7 @@ impl Evidence<'_> {
             .collect();
         let accepted = self.accepted.ids.iter();
         let labs: HashSet<&MessageId> = accepted
-            .filter(|(_, recipient)| self.receipts.contains(*recipient))
+            .filter(|(_, recipient)| self.known.delivered.contains(*recipient))
             .map(|(id, _)| id)
             .collect();
         let mut text = format!(
@@ -126,21 +133,48 @@ impl Evidence<'_> {
         }
     }
 
+    fn part(&self, outcome: &str) -> f64 {
+        let count = self.counts().get(outcome).copied().unwrap_or(0);
+        count as f64 / self.accepted.ids.len().max(1) as f64
+    }
+
     fn rate(&self) -> Verdict {
-        let delivered = self.counts().get(DELIVERED_WORD).copied().unwrap_or(0);
-        let share = delivered as f64 / self.accepted.ids.len().max(1) as f64;
+        let (share, least) = (self.part(DELIVERED_WORD), self.limits.delivered);
         Verdict {
-            pass: share >= DELIVERED,
+            pass: share >= least,
             text: format!(
                 "{:.1} % of the accepted delivered (at least {:.0} %)",
                 100.0 * share,
-                100.0 * DELIVERED
+                100.0 * least
             ),
         }
     }
 
-    fn share(&self) -> Verdict {
-        let course = self.course;
+    fn unknown(&self) -> Verdict {
+        let (share, most) = (self.part("unknown"), self.limits.unknown);
+        Verdict {
+            pass: share <= most,
+            text: format!(
+                "{:.1} % of the accepted ended as unknown (at most {:.0} %)",
+                100.0 * share,
+                100.0 * most
+            ),
+        }
+    }
+
+    /// By the lab's journal; every message of a run has a number of its own.
+    fn duplicates(&self) -> Verdict {
+        let recipients = self.accepted.ids.values();
+        let taken = recipients.filter_map(|recipient| self.known.taken.get(recipient));
+        let twice = taken.filter(|count| **count > 1).count();
+        let most = self.limits.duplicates;
+        Verdict {
+            pass: twice <= most,
+            text: format!("{twice} messages were taken by vendors twice (at most {most})"),
+        }
+    }
+
+    fn share(&self, course: Course) -> Verdict {
         let percent = |share: Option<f64>| {
             share.map_or_else(|| "?".to_owned(), |share| format!("{:.1} %", 100.0 * share))
         };
@@ -150,15 +184,31 @@ impl Evidence<'_> {
                 |seconds| format!("after {seconds} s"),
             )
         };
+        let limit = |limit: Option<Duration>| {
+            limit.map_or_else(
+                || "no limit".to_owned(),
+                |limit| format!("limit {} s", limit.as_secs()),
+            )
+        };
+        let in_time = |seconds: Option<i64>, limit: Option<Duration>| {
+            limit.is_none_or(|limit| {
+                seconds.is_some_and(|s| u64::try_from(s).is_ok_and(|s| s <= limit.as_secs()))
+            })
+        };
+        let Limits {
+            detect, recover, ..
+        } = self.limits;
         Verdict {
-            pass: course.fell_in_time() && course.back_in_time(),
+            pass: in_time(course.fell, detect) && in_time(course.back, recover),
             text: format!(
-                "the broken channel had {} of the decisions, fell below 10 % {} (limit {FALL_LIMIT} s), had {} until \
-                 its repair, and was back above half {} (limit {BACK_LIMIT} s)",
+                "the broken channel had {} of the decisions, fell below 10 % {} ({}), had {} until its repair, and \
+                 was back above half {} ({})",
                 percent(course.former),
                 after(course.fell),
+                limit(detect),
                 percent(course.while_broken),
                 after(course.back),
+                limit(recover),
             ),
         }
     }
@@ -187,6 +237,14 @@ mod tests {
         back: Some(12),
     };
 
+    const LIMITS: Limits = Limits {
+        delivered: 0.9,
+        unknown: 0.4,
+        duplicates: 0,
+        detect: Some(Duration::from_secs(10)),
+        recover: Some(Duration::from_secs(12)),
+    };
+
     fn passes(accepted: usize, ended: &[(usize, &str, i64)], receipts: &[usize]) -> Vec<bool> {
         let ids: Vec<MessageId> = (0..20).map(|_| MessageId::random()).collect();
         let ended = ended.iter().map(|(i, outcome, outcomes)| {
@@ -204,8 +262,12 @@ mod tests {
                 doors: [0; 3],
             },
             ended: &ended.collect(),
-            receipts: &receipts.iter().map(ToString::to_string).collect(),
-            course: GOOD,
+            known: &Known {
+                delivered: receipts.iter().map(ToString::to_string).collect(),
+                taken: receipts.iter().map(|i| (i.to_string(), 1)).collect(),
+            },
+            course: Some(GOOD),
+            limits: LIMITS,
         };
         evidence.verdicts().iter().map(|v| v.pass).collect()
     }
@@ -213,18 +275,48 @@ mod tests {
     #[test]
     fn each_fault_fails_its_own_condition() {
         let both = [(0, "delivered", 1), (1, "delivered", 1)];
-        assert_eq!(passes(2, &both, &[0, 1]), [true; 4]);
+        assert_eq!(passes(2, &both, &[0, 1]), [true; 6]);
         let one_open = passes(3, &both, &[0, 1]);
-        assert_eq!(one_open, [false, true, false, true]);
+        assert_eq!(one_open, [false, true, false, true, true, true]);
         let one_never_accepted = passes(1, &both, &[0, 1]);
         assert!(!one_never_accepted[0]);
         let one_without_a_receipt = passes(2, &both, &[0]);
-        assert_eq!(one_without_a_receipt, [true, false, true, true]);
+        assert_eq!(one_without_a_receipt, [true, false, true, true, true, true]);
         let one_receipt_unnoticed = passes(2, &[(0, "delivered", 1), (1, "unknown", 1)], &[0, 1]);
-        assert_eq!(one_receipt_unnoticed, [true, false, false, true]);
+        assert_eq!(
+            one_receipt_unnoticed,
+            [true, false, false, false, true, true]
+        );
         let two_outcomes = passes(2, &[(0, "delivered", 2), (1, "delivered", 1)], &[0, 1]);
         assert!(!two_outcomes[0]);
         let nothing = passes(0, &[], &[]);
         assert!(!nothing[0] && !nothing[1]);
+    }
+    #[test]
+    fn what_was_taken_twice_and_what_took_too_long_fails() {
+        let id = MessageId::random();
+        let ended = Ended {
+            outcome: "delivered".to_owned(),
+            outcomes: 1,
+        };
+        let late = Course {
+            back: Some(13),
+            ..GOOD
+        };
+        let evidence = Evidence {
+            accepted: &Accepted {
+                ids: [(id, "1".to_owned())].into(),
+                doors: [0; 3],
+            },
+            ended: &[(id, ended)].into(),
+            known: &Known {
+                delivered: ["1".to_owned()].into(),
+                taken: [("1".to_owned(), 2)].into(),
+            },
+            course: Some(late),
+            limits: LIMITS,
+        };
+        let passes: Vec<bool> = evidence.verdicts().iter().map(|v| v.pass).collect();
+        assert_eq!(passes, [true, true, true, true, false, false]);
     }
 }

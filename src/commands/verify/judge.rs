@@ -37,6 +37,8 @@ pub(super) enum Fault {
     UnaskedOutcome { message: MessageId, request: String },
     /// More calls may have been taken than the lane allows.
     SentTwice { message: MessageId, calls: usize },
+    /// Sent again for another message, without a word of who wanted it.
+    Unannounced { message: MessageId, request: String },
     /// A record that counts has too few rows.
     MissingRow { record: String },
     /// A record has too many rows, or rows although it does not count.
@@ -106,6 +108,7 @@ pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
     };
     messages(log, limits, &mut report);
     sends(log, &mut report);
+    redrives(log, limits, &mut report);
     rows(log, tables, limits, &mut report);
     if let Some(found) = &tables.sums
         && report.rows_to_come == 0
@@ -201,6 +204,8 @@ fn sends(log: &Log, report: &mut Report) {
     for ((message, _), claim) in &log.claims {
         let Some(call) = claim.call_id else { continue };
         let open = match log.results.get(&call) {
+            // Whatever had been said of it before.
+            Some(result) if result.refused && !result.taken => continue,
             Some(result) if result.unknown => true,
             Some(result) if result.taken => false,
             Some(_) => continue,
@@ -216,6 +221,23 @@ fn sends(log: &Log, report: &mut Report) {
         let allowed = if otp && open > 0 { 2 } else { 1 };
         if calls > allowed {
             report.faults.push(Fault::SentTwice { message, calls });
+        }
+    }
+}
+
+/// The announcement stands in the log before what it announces. It is on another topic, and may have been written after
+/// that was read to its end.
+fn redrives(log: &Log, limits: Limits, report: &mut Report) {
+    for (position, request) in log.requests.iter().filter(|(_, r)| r.redriven) {
+        let young = limits.now.since(request.at) < BEHIND_MS && !limits.settled;
+        if let Some(message) = request
+            .id
+            .filter(|id| !young && !log.announced.contains(id))
+        {
+            report.faults.push(Fault::Unannounced {
+                message,
+                request: position.to_string(),
+            });
         }
     }
 }

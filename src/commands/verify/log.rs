@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jixinda_runtime::kafka::Record;
 use jixinda_schemas::{AppId, MessageId, Phone, Position, Timestamp, Topic};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 /// A partition of a topic.
 pub(super) type Place = (Topic, i32);
@@ -25,6 +28,7 @@ struct RequestFields {
     idempotency_key: Option<String>,
     #[serde(default)]
     index: u32,
+    redrive_of: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +60,11 @@ struct LetterFields {
     source: Option<Position>,
 }
 
+#[derive(Deserialize)]
+struct RedrivenFields {
+    new_message_id: Option<MessageId>,
+}
+
 /// What an outcome says, as far as it is checked.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct End {
@@ -76,6 +85,8 @@ pub(super) struct Request {
     pub(super) at: Timestamp,
     /// Broker time of the first place of a record that was moved is that of the move.
     pub(super) moved_from: Option<Position>,
+    /// An operator's command wrote it, under the platform's seal.
+    pub(super) redriven: bool,
 }
 
 /// The winning claim of a decision.
@@ -90,6 +101,8 @@ pub(super) struct Claim {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallResult {
     pub(super) taken: bool,
+    /// A definite no, or never made.
+    pub(super) refused: bool,
     pub(super) unknown: bool,
 }
 
@@ -104,6 +117,8 @@ pub(super) struct Log {
     pub(super) requests: HashMap<Position, Request>,
     /// Positions with a dead letter.
     pub(super) buried: HashSet<Position>,
+    /// Messages of which an operator has announced that they are sent again.
+    pub(super) announced: HashSet<MessageId>,
     /// Valid outcomes, in the order of their partitions.
     pub(super) outcomes: Vec<(MessageId, End)>,
     /// Message, app, sign and end of each row that ClickHouse must sum up.
@@ -203,7 +218,12 @@ impl Log {
         let moved_from = record.headers.rehomed_from.as_deref();
         let moved_from = moved_from.and_then(|text| text.parse::<Position>().ok());
         let first = moved_from.unwrap_or_else(|| record.position());
-        let id = read::<RequestFields>(record).and_then(|e| {
+        let fields = read::<RequestFields>(record);
+        let redriven = record.headers.ingest_seal.is_some()
+            && fields
+                .as_ref()
+                .is_some_and(|e| e.payload.redrive_of.is_some());
+        let id = fields.and_then(|e| {
             let app = e.app_id?;
             let by_key = e.payload.idempotency_key.as_ref().map(|key| {
                 let RequestFields {
@@ -218,6 +238,7 @@ impl Log {
             id,
             at: record.at,
             moved_from,
+            redriven,
         };
         self.requests.insert(record.position(), request);
     }
@@ -229,6 +250,17 @@ impl Log {
     }
 
     fn letter(&mut self, record: &Record<'_>) {
+        // What operators did stands in the log only.
+        match record.headers.kind.as_deref() {
+            Some("discarded") => return,
+            Some("redriven") => {
+                return match read::<RedrivenFields>(record) {
+                    Some(e) => self.announced.extend(e.payload.new_message_id),
+                    None => self.unreadable.push(record.position()),
+                };
+            }
+            _ => {}
+        }
         self.wants_rows(record, 1);
         match read::<LetterFields>(record) {
             Some(letter) => self.buried.extend(letter.payload.source),
@@ -253,6 +285,7 @@ impl Log {
         let known = self.results.entry(call_id).or_default();
         match result.kind.as_str() {
             "accepted" => known.taken = true,
+            "rejected" | "not_called" => known.refused = true,
             "unknown" => known.unknown = true,
             _ => {}
         }

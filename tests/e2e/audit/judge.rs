@@ -1,37 +1,65 @@
 //! What is wrong, by id: the caller's own list against the log, ClickHouse, and the vendor's journal. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod tally;
+#[cfg(test)]
+mod tests;
 
-use jixinda_schemas::{Lane, MessageId, event::Terminal};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::harness::load::Accepted;
+use jixinda_schemas::{CallId, Lane, MessageId, Position, event::Terminal};
 
-/// What the vendor did for a recipient, in its own words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Vendor {
-    pub(crate) taken: usize,
-    pub(crate) delivered: bool,
-    pub(crate) undelivered: bool,
-    /// A call whose answer leaves open whether the message was taken.
+use crate::harness::load::{Accepted, Script, Sent};
+
+pub(crate) use tally::Tally;
+
+/// A call as the vendor saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// What it echoes.
+    pub(crate) id: Option<CallId>,
+    pub(crate) taken: bool,
+    /// By the lab's script the answer leaves open whether the message was taken.
     pub(crate) ambiguous: bool,
 }
 
-/// How a claim for a call ended.
+/// What the vendor did for a recipient, in its own words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Vendor {
+    pub(crate) calls: Vec<Call>,
+    pub(crate) delivered: bool,
+    /// Calls of which it said that they did not arrive.
+    pub(crate) undelivered: BTreeSet<CallId>,
+    /// Receipts that it pushed and had no answer to, by whether they say delivered: they may have been taken.
+    pub(crate) unanswered: BTreeSet<bool>,
+}
+
+impl Vendor {
+    fn taken(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(|call| call.taken)
+    }
+}
+
+/// A claim that counts, and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// With an answer, or without a call.
-    Settled,
-    /// The call was made; its result cannot be known.
-    Ambiguous,
-    /// Its sender did not live to tell.
-    Orphaned,
+pub(crate) struct Attempt {
+    pub(crate) n: u16,
+    pub(crate) call: CallId,
+    pub(crate) offset: i64,
+    /// Its sender was killed before it could say how it ended, or stood still in between.
+    pub(crate) interrupted: bool,
+    /// Its own sender's word: whether the call's result cannot be known.
+    pub(crate) own: Option<bool>,
+    /// Where the log says first that it is unknown.
+    pub(crate) unknown_at: Option<i64>,
 }
 
 /// What each side says of itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
-    /// What the caller has a 202 for.
+    /// What the caller has a 202, or Kafka's acknowledgement, for.
     pub(crate) accepted: Accepted,
+    /// Where the requests for each number stand.
+    pub(crate) requests: HashMap<String, Vec<Position>>,
     /// Outcomes that count.
     pub(crate) outcomes: Vec<(MessageId, Terminal)>,
     /// Corrections that count, in their order: from, to.
@@ -39,13 +67,13 @@ pub(crate) struct Evidence {
     /// ClickHouse: message, outcome, delta.
     pub(crate) rows: Vec<(MessageId, Terminal, i64)>,
     pub(crate) vendor: BTreeMap<String, Vendor>,
-    pub(crate) claims: BTreeMap<MessageId, Vec<Claim>>,
-    /// A sender was killed on the way.
-    pub(crate) senders_died: bool,
+    pub(crate) attempts: BTreeMap<MessageId, Vec<Attempt>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
+    /// Accepted, and not in the log, or not where it was acknowledged.
+    NotStored(MessageId),
     /// Accepted, and no outcome.
     Lost(MessageId),
     SeveralOutcomes(MessageId),
@@ -54,57 +82,163 @@ pub(crate) enum Fault {
     RowMissing(MessageId),
     /// A row too many, or one that no record stands for.
     RowTooMany(MessageId),
+    /// Taken more often than the lane allows, or without an earlier attempt that the log calls unknown.
     SentTwice(MessageId),
-    /// The vendor took a message for a number that nobody wrote to.
+    /// One claim, several calls.
+    CalledTwice(MessageId),
+    /// A call that no valid claim stands for.
+    CalledWithoutClaim(MessageId),
+    /// The vendor was called for a number that nobody wrote to.
     SentToNobody(String),
     /// The outcome is not what the vendor says.
     WrongOutcome(MessageId, Terminal),
+    /// The outcome is not what the lab's script leads to.
+    NotAsScripted(MessageId, Terminal),
     /// Nothing happened that could have left it open.
     UnexplainedUnknown(MessageId),
 }
 
-/// All faults, in order.
-pub(crate) fn judge(evidence: &Evidence) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let finals = outcomes(evidence, &mut faults);
-    rows(evidence, &mut faults);
-    let mut vendor = evidence.vendor.clone();
+/// What left a message open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// A sender was killed or stood still between claim and result.
+    Interrupted,
+    /// The answer to a call, by the lab's script.
+    Ambiguous,
+    /// Taken, and the vendor never said more.
+    Silent,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// In order.
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) tally: Tally,
+}
+
+pub(crate) fn judge(evidence: &Evidence) -> Verdict {
+    let mut verdict = Verdict::default();
+    let finals = outcomes(evidence, &mut verdict.faults);
+    rows(evidence, &mut verdict.faults);
+    let tally = &mut verdict.tally;
+    tally.rows = evidence.rows.len();
+    tally.corrections = evidence.corrections.len();
+    let mut strangers: BTreeSet<&String> = evidence.vendor.keys().collect();
+    let silence = Vendor::default();
     for (id, sent) in &evidence.accepted {
-        let word = vendor.remove(&sent.recipient).unwrap_or_default();
-        let claims = evidence.claims.get(id).map_or(&[][..], Vec::as_slice);
-        let open = claims.iter().filter(|c| **c != Claim::Settled).count();
-        let allowed = if sent.lane == Lane::Otp && open > 0 {
-            2
-        } else {
-            1
-        };
-        if word.taken > allowed {
-            faults.push(Fault::SentTwice(*id));
+        strangers.remove(&sent.recipient);
+        let word = evidence.vendor.get(&sent.recipient).unwrap_or(&silence);
+        let attempts = evidence.attempts.get(id).map_or(&[][..], Vec::as_slice);
+        tally.accepted(sent);
+        if !is_stored(evidence, sent) {
+            verdict.faults.push(Fault::NotStored(*id));
         }
+        calls((id, sent.lane), word, attempts, &mut verdict.faults);
+        tally.second_sends += usize::from(word.taken().count() == 2);
         let Some(last) = finals.get(id) else { continue };
-        let right = match last {
-            Terminal::Delivered => word.delivered,
-            Terminal::Undelivered => word.undelivered && !word.delivered,
-            Terminal::Failed | Terminal::Rejected | Terminal::Expired => word.taken == 0,
-            Terminal::Unknown => !word.delivered && !word.undelivered,
-        };
-        if !right {
-            faults.push(Fault::WrongOutcome(*id, *last));
+        let cause = cause(sent, word, attempts).filter(|_| *last == Terminal::Unknown);
+        tally.ended(*last, cause);
+        if !says(word, *last, cause) {
+            verdict.faults.push(Fault::WrongOutcome(*id, *last));
         }
-        let explained = claims.iter().any(|claim| match claim {
-            Claim::Settled => false,
-            Claim::Ambiguous => word.ambiguous || evidence.senders_died,
-            Claim::Orphaned => evidence.senders_died,
-        });
-        let overdue = word.taken > 0 && !word.delivered && !word.undelivered;
-        if *last == Terminal::Unknown && !explained && !overdue {
-            faults.push(Fault::UnexplainedUnknown(*id));
+        if !follows(sent.script, *last, cause) {
+            verdict.faults.push(Fault::NotAsScripted(*id, *last));
+        }
+        if *last == Terminal::Unknown && cause.is_none() {
+            verdict.faults.push(Fault::UnexplainedUnknown(*id));
         }
     }
-    let nobody = vendor.into_iter().filter(|(_, word)| word.taken > 0);
-    faults.extend(nobody.map(|(recipient, _)| Fault::SentToNobody(recipient)));
-    faults.sort();
-    faults
+    let nobody = strangers.into_iter().cloned().map(Fault::SentToNobody);
+    verdict.faults.extend(nobody);
+    verdict.faults.sort();
+    verdict
+}
+
+/// Tests that play no script may write what does not decode; where one is played every record must be there.
+fn is_stored(evidence: &Evidence, sent: &Sent) -> bool {
+    let stored = evidence.requests.get(&sent.recipient);
+    match sent.acked {
+        Some(position) => stored.is_some_and(|at| at.contains(&position)),
+        None => sent.script == Script::Free || stored.is_some(),
+    }
+}
+
+/// Each call must have its claim. A second one that was taken needs a lane that allows it, and an earlier attempt that
+/// the log called unknown before the later one was claimed.
+fn calls(
+    (id, lane): (&MessageId, Lane),
+    word: &Vendor,
+    attempts: &[Attempt],
+    faults: &mut Vec<Fault>,
+) {
+    let of = |call: &Call| attempts.iter().find(|a| Some(a.call) == call.id);
+    if word.calls.iter().any(|call| of(call).is_none()) {
+        faults.push(Fault::CalledWithoutClaim(*id));
+    }
+    let ids: BTreeSet<_> = word.calls.iter().map(|call| call.id).collect();
+    if ids.len() < word.calls.len() {
+        faults.push(Fault::CalledTwice(*id));
+    }
+    let mut taken: Vec<&Attempt> = word.taken().filter_map(of).collect();
+    taken.sort_by_key(|attempt| attempt.n);
+    let allowed = match taken[..] {
+        [] | [_] => word.taken().count() <= 1,
+        [first, second] => {
+            let witnessed = first.unknown_at.is_some_and(|at| at < second.offset);
+            lane == Lane::Otp && first.n < second.n && witnessed
+        }
+        _ => false,
+    };
+    if !allowed {
+        faults.push(Fault::SentTwice(*id));
+    }
+}
+
+/// Why the message may be unknown. A claim that its own sender settled, or of whose call the vendor knows the end,
+/// explains nothing.
+fn cause(sent: &Sent, word: &Vendor, attempts: &[Attempt]) -> Option<Cause> {
+    let open = |a: &&Attempt| a.own != Some(false) && !word.undelivered.contains(&a.call);
+    let unsettled = || attempts.iter().filter(open);
+    if unsettled().any(|attempt| attempt.interrupted) {
+        return Some(Cause::Interrupted);
+    }
+    let ambiguous = |attempt: &Attempt| {
+        let mut calls = word.calls.iter();
+        let said = calls.any(|call| call.id == Some(attempt.call) && call.ambiguous);
+        attempt.own == Some(true) && said
+    };
+    if unsettled().any(ambiguous) {
+        return Some(Cause::Ambiguous);
+    }
+    let may_be_silent = matches!(sent.script, Script::Free | Script::Silent);
+    let silent = word.taken().count() > 0 && !word.delivered && word.undelivered.is_empty();
+    (may_be_silent && silent).then_some(Cause::Silent)
+}
+
+/// Whether the vendor's journal bears the outcome out.
+fn says(word: &Vendor, outcome: Terminal, cause: Option<Cause>) -> bool {
+    let undelivered = !word.undelivered.is_empty();
+    match outcome {
+        Terminal::Delivered => word.delivered || word.unanswered.contains(&true),
+        Terminal::Undelivered => {
+            (undelivered || word.unanswered.contains(&false)) && !word.delivered
+        }
+        Terminal::Failed | Terminal::Rejected | Terminal::Expired => word.taken().count() == 0,
+        // Of two attempts the vendor may know the end of one.
+        Terminal::Unknown => !word.delivered && (!undelivered || cause.is_some()),
+    }
+}
+
+/// Whether the script leads to the outcome.
+fn follows(script: Script, outcome: Terminal, cause: Option<Cause>) -> bool {
+    let wanted = match script {
+        Script::Free => return true,
+        Script::Delivered => Terminal::Delivered,
+        Script::Undelivered => Terminal::Undelivered,
+        Script::Refused => Terminal::Failed,
+        Script::Silent | Script::Garbage => Terminal::Unknown,
+    };
+    outcome == wanted || (outcome == Terminal::Unknown && cause == Some(Cause::Interrupted))
 }
 
 /// How each message ended at last.
@@ -157,182 +291,4 @@ fn rows(evidence: &Evidence, faults: &mut Vec<Fault>) {
     }
     faults.extend(missing.into_iter().map(Fault::RowMissing));
     faults.extend(foreign.into_iter().map(Fault::RowTooMany));
-}
-
-#[cfg(test)]
-mod tests {
-    use jixinda_schemas::{Position, Topic};
-
-    use super::*;
-    use crate::harness::load::Sent;
-
-    fn id(n: i64) -> MessageId {
-        MessageId::from_position(&Position {
-            topic: Topic::RequestsOtp,
-            partition: 0,
-            offset: n,
-        })
-    }
-
-    fn number(n: i64) -> String {
-        format!("+86138000000{n:02}")
-    }
-
-    /// Ten messages, sent once, delivered, and told so everywhere.
-    fn good(lane: Lane) -> Evidence {
-        let mut evidence = Evidence::default();
-        for n in 0..10 {
-            let recipient = number(n);
-            let sent = Sent {
-                recipient: recipient.clone(),
-                lane,
-            };
-            evidence.accepted.insert(id(n), sent);
-            evidence.outcomes.push((id(n), Terminal::Delivered));
-            evidence.rows.push((id(n), Terminal::Delivered, 1));
-            let word = Vendor {
-                taken: 1,
-                delivered: true,
-                ..Vendor::default()
-            };
-            evidence.vendor.insert(recipient, word);
-            evidence.claims.insert(id(n), vec![Claim::Settled]);
-        }
-        evidence
-    }
-
-    fn planted(lane: Lane, plant: impl FnOnce(&mut Evidence)) -> Vec<Fault> {
-        let mut evidence = good(lane);
-        plant(&mut evidence);
-        judge(&evidence)
-    }
-
-    #[test]
-    fn good_evidence_has_no_fault() {
-        assert_eq!(planted(Lane::Notice, |_| {}), []);
-    }
-
-    #[test]
-    fn a_lost_message_is_found() {
-        let lose = |e: &mut Evidence| {
-            e.outcomes.remove(3);
-            e.rows.remove(3);
-        };
-        assert_eq!(planted(Lane::Notice, lose), [Fault::Lost(id(3))]);
-    }
-
-    #[test]
-    fn a_second_send_is_found_unless_the_lane_allows_it() {
-        let twice = |e: &mut Evidence| e.vendor.get_mut(&number(4)).unwrap().taken = 2;
-        assert_eq!(planted(Lane::Otp, twice), [Fault::SentTwice(id(4))]);
-        let open = |e: &mut Evidence| {
-            twice(e);
-            e.claims
-                .insert(id(4), vec![Claim::Orphaned, Claim::Settled]);
-        };
-        assert_eq!(planted(Lane::Otp, open), []);
-        assert_eq!(planted(Lane::Notice, open), [Fault::SentTwice(id(4))]);
-        let thrice = |e: &mut Evidence| {
-            open(e);
-            e.vendor.get_mut(&number(4)).unwrap().taken = 3;
-        };
-        assert_eq!(planted(Lane::Otp, thrice), [Fault::SentTwice(id(4))]);
-    }
-
-    #[test]
-    fn a_duplicate_a_missing_and_a_wrong_row_are_found() {
-        let twice = |e: &mut Evidence| e.rows.push((id(5), Terminal::Delivered, 1));
-        assert_eq!(planted(Lane::Notice, twice), [Fault::RowTooMany(id(5))]);
-        let missing = |e: &mut Evidence| e.rows.truncate(9);
-        assert_eq!(planted(Lane::Notice, missing), [Fault::RowMissing(id(9))]);
-        let wrong = |e: &mut Evidence| e.rows[5].1 = Terminal::Failed;
-        assert_eq!(
-            planted(Lane::Notice, wrong),
-            [Fault::RowMissing(id(5)), Fault::RowTooMany(id(5))]
-        );
-    }
-
-    #[test]
-    fn an_outcome_that_the_vendor_contradicts_is_found() {
-        for wrong in [
-            Terminal::Undelivered,
-            Terminal::Failed,
-            Terminal::Rejected,
-            Terminal::Expired,
-        ] {
-            let plant = |e: &mut Evidence| {
-                e.outcomes[6].1 = wrong;
-                e.rows[6].1 = wrong;
-            };
-            assert_eq!(
-                planted(Lane::Notice, plant),
-                [Fault::WrongOutcome(id(6), wrong)]
-            );
-        }
-        let unsent = |e: &mut Evidence| e.vendor.retain(|number, _| !number.ends_with("06"));
-        assert_eq!(
-            planted(Lane::Notice, unsent),
-            [Fault::WrongOutcome(id(6), Terminal::Delivered)]
-        );
-    }
-
-    #[test]
-    fn an_unknown_needs_a_death_or_a_call_that_leaves_it_open() {
-        let unknown = |claim, died, word: Vendor| {
-            planted(Lane::Notice, |e| {
-                e.outcomes[7].1 = Terminal::Unknown;
-                e.rows[7].1 = Terminal::Unknown;
-                e.claims.insert(id(7), vec![claim]);
-                e.vendor.insert(number(7), word);
-                e.senders_died = died;
-            })
-        };
-        let none = Vendor::default();
-        let ambiguous = Vendor {
-            ambiguous: true,
-            ..none
-        };
-        let bad = [Fault::UnexplainedUnknown(id(7))];
-        assert_eq!(unknown(Claim::Orphaned, true, none), []);
-        assert_eq!(unknown(Claim::Orphaned, false, none), bad);
-        assert_eq!(unknown(Claim::Ambiguous, false, ambiguous), []);
-        assert_eq!(unknown(Claim::Ambiguous, false, none), bad);
-        assert_eq!(unknown(Claim::Settled, true, none), bad);
-    }
-
-    #[test]
-    fn a_second_outcome_and_what_nobody_asked_for_are_found() {
-        let second = |e: &mut Evidence| {
-            e.outcomes.push((id(8), Terminal::Delivered));
-            e.rows.push((id(8), Terminal::Delivered, 1));
-        };
-        assert_eq!(
-            planted(Lane::Notice, second),
-            [Fault::SeveralOutcomes(id(8))]
-        );
-        let unasked = |e: &mut Evidence| e.accepted.retain(|of, _| *of != id(8));
-        assert_eq!(
-            planted(Lane::Notice, unasked),
-            [Fault::Unasked(id(8)), Fault::SentToNobody(number(8))]
-        );
-    }
-
-    #[test]
-    fn a_correction_leads_to_the_last_word() {
-        let corrected = |e: &mut Evidence| {
-            e.outcomes[9].1 = Terminal::Unknown;
-            e.corrections
-                .push((id(9), Terminal::Unknown, Terminal::Delivered));
-            e.rows[9].1 = Terminal::Unknown;
-            e.rows.push((id(9), Terminal::Unknown, -1));
-            e.rows.push((id(9), Terminal::Delivered, 1));
-        };
-        assert_eq!(planted(Lane::Notice, corrected), []);
-        let of_something_else = |e: &mut Evidence| {
-            e.corrections
-                .push((id(9), Terminal::Failed, Terminal::Delivered));
-        };
-        let faults = planted(Lane::Notice, of_something_else);
-        assert!(faults.contains(&Fault::WrongOutcome(id(9), Terminal::Delivered)));
-    }
 }

@@ -10,7 +10,7 @@ use jixinda_runtime::{
     lifecycle::Lifecycle,
 };
 use jixinda_schemas::{
-    MessageId, Timestamp, Topic,
+    MessageId, Position, Timestamp, Topic,
     codec::{self, Event},
     event::{DeadLetter, Outcome},
     headers::Headers,
@@ -29,6 +29,14 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+        }
+    }
+
     pub(crate) fn event(&self) -> Event {
         let kind = self.headers.kind.as_deref().zip(self.headers.version);
         codec::decode(kind, &self.value).unwrap()

@@ -80,6 +80,27 @@ impl Platform {
         assert!(good, "{}", answer.text().await.unwrap());
     }
 
+    /// A message from a handset to an account of the lab.
+    pub(crate) async fn lab_inbound(&self, account: &str, mo: &Value) {
+        let port = self.world.lab_port;
+        let url = format!("http://127.0.0.1:{port}/lab/accounts/{account}/inbound");
+        let answer = self.http.post(url).json(mo).send().await.unwrap();
+        let good = answer.status().is_success();
+        let text = answer.text().await.unwrap();
+        assert!(
+            good && (text.contains("acked") || text.contains("kept")),
+            "{account}: {text}"
+        );
+    }
+
+    /// Has the lab push at once whatever receipts wait, those to be pushed again included.
+    pub(crate) async fn flush_receipts(&self) {
+        let port = self.world.lab_port;
+        let url = format!("http://127.0.0.1:{port}/lab/receipts/flush");
+        let answer = self.http.post(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
     /// Prometheus text of a process.
     pub(crate) async fn metrics(&self, process: &str) -> String {
         let port = self.processes[process].ports.admin;

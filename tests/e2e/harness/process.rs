@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{eventually, tail};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jixinda");
@@ -167,11 +169,24 @@ impl Process {
         child.wait().unwrap();
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// It stands still, as after SIGSTOP.
+    pub(crate) fn is_paused(&self) -> bool {
+        let pid = self.child.as_ref().unwrap().id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state follows the name, which stands in parentheses and may hold anything.
+        let state = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next());
+        state == Some('T')
+    }
+
     /// Asks it to end; it must do so, and with success.
     pub(crate) async fn stop(&mut self) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(asked.success());
+        self.signal(Signal::TERM);
         let (name, log) = (self.name.clone(), self.log.clone());
         let status = eventually(&format!("{name} ends"), STOP_LIMIT, async || {
             self.ended().ok_or("it still runs")

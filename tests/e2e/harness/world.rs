@@ -35,7 +35,8 @@ pub(crate) struct World {
     pub(crate) directory: Value,
     pub(crate) lab: Value,
     pub(crate) lab_port: u16,
-    pub(crate) receipts_port: u16,
+    /// Where the first senders, the second … take receipts; channels are dealt to them in turn.
+    pub(crate) receipts_ports: Vec<u16>,
     pub(crate) analytics_port: u16,
     /// Every secret that was made, by what it is for.
     pub(crate) secrets: BTreeMap<String, String>,
@@ -48,7 +49,13 @@ fn secret(word: &str) -> String {
 impl World {
     /// Equal channels with these names, quick and without faults.
     pub(crate) fn new(channels: &[&str]) -> Self {
-        let (lab_port, receipts_port, analytics_port) = (free_port(), free_port(), free_port());
+        Self::with_senders(1, channels)
+    }
+
+    /// As `new`; the vendors push receipts to so many processes, the first channel's to the first.
+    pub(crate) fn with_senders(senders: usize, channels: &[&str]) -> Self {
+        let receipts_ports = (0..senders).map(|_| free_port()).collect();
+        let (lab_port, analytics_port) = (free_port(), free_port());
         let mut world = Self {
             directory: json!({ "channels": [], "suppressions": [] }),
             lab: json!({
@@ -58,7 +65,7 @@ impl World {
                 "accounts": [],
             }),
             lab_port,
-            receipts_port,
+            receipts_ports,
             analytics_port,
             secrets: BTreeMap::new(),
         };
@@ -132,6 +139,9 @@ impl World {
                     .map(|c| (c, settings.clone()))
             })
             .collect();
+        let channels = self.directory["channels"].as_array().unwrap();
+        let place = channels.iter().position(|channel| channel["id"] == id);
+        let receipts_port = self.receipts_ports[place.unwrap_or(0) % self.receipts_ports.len()];
         let (secret, token) = (
             &self.secrets[&format!("{id} vendor")],
             &self.secrets[&format!("{id} receipts")],
@@ -141,7 +151,7 @@ impl World {
             "access_key_id": format!("key-{id}"),
             "secrets": [secret],
             "sign_names": ["集信达"],
-            "receipt_url": format!("http://127.0.0.1:{}/receipts/{id}/{token}", self.receipts_port),
+            "receipt_url": format!("http://127.0.0.1:{receipts_port}/receipts/{id}/{token}"),
             "templates": templates,
             "behaviour": {
                 "latency": { "mean": "5ms", "jitter": "0ms" },

@@ -91,9 +91,10 @@ impl Life {
             template: Some("login".parse().unwrap()),
             signature: Some("jixinda".parse().unwrap()),
             campaign: None,
+            redrive_of: None,
             attempts: vec![AttemptSummary {
                 n: 1,
-                attempt_id: AttemptId::new(self.message, 1),
+                attempt_id: AttemptId::new(self.message, &self.request, 1),
                 channel: "channel-1".parse().unwrap(),
                 vendor: "aliyun".into(),
                 state,
@@ -122,7 +123,7 @@ fn routed(life: &Life) -> Routed {
     };
     Routed {
         n: 1,
-        attempt_id: AttemptId::new(life.message, 1),
+        attempt_id: AttemptId::new(life.message, &life.request, 1),
         request: life.request,
         lane: Lane::Otp,
         recipient: phone(),
@@ -153,7 +154,7 @@ fn routed(life: &Life) -> Routed {
 fn started(life: &Life) -> AttemptStarted {
     AttemptStarted {
         n: 1,
-        attempt_id: AttemptId::new(life.message, 1),
+        attempt_id: AttemptId::new(life.message, &life.request, 1),
         lane: Lane::Otp,
         recipient: phone(),
         channel: "channel-1".parse().unwrap(),
@@ -166,7 +167,7 @@ fn started(life: &Life) -> AttemptStarted {
 fn finished(life: &Life) -> AttemptFinished {
     AttemptFinished {
         n: 1,
-        attempt_id: AttemptId::new(life.message, 1),
+        attempt_id: AttemptId::new(life.message, &life.request, 1),
         lane: Lane::Otp,
         recipient: phone(),
         channel: "channel-1".parse().unwrap(),
@@ -182,12 +183,14 @@ fn finished(life: &Life) -> AttemptFinished {
 fn receipt(life: &Life) -> Receipt {
     Receipt {
         n: 1,
-        attempt_id: AttemptId::new(life.message, 1),
+        attempt_id: AttemptId::new(life.message, &life.request, 1),
         channel: "channel-1".parse().unwrap(),
         recipient: phone(),
         status: ReceiptStatus::Delivered,
         code: "DELIVERED".into(),
         vendor_id: Some("v-1".into()),
+        part: None,
+        parts: None,
         received_at: at(2_000),
         vendor_at: None,
     }

@@ -144,7 +144,7 @@ impl World {
 
     /// Leaves a commit behind for partition 0, as the role's own instance would.
     pub(crate) fn commit(&self, topic: Topic, offset: i64, metadata: &str) {
-        let member = Member::join(&self.kafka, sink::ROLE, &sink::TOPICS, |committed| {
+        let member = Member::join(&self.kafka, sink::ROLE, &sink::TOPICS, None, |committed| {
             committed.offset
         })
         .unwrap();

@@ -12,12 +12,16 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
+use tracing::warn;
 
 use super::{CALL, Difference};
-use crate::kafka::{Error, Kafka};
+use crate::kafka::{Error, Kafka, fence::Writers, member::Committed};
 
 /// How long the leaders of new partitions, and the coordinators of groups, may take to be known.
 const SETTLE: Duration = Duration::from_secs(10);
+/// How long an offset has to be absent, and how often that is asked.
+const ABSENT: Duration = Duration::from_secs(20);
+const AGAIN: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A consumer group and what it reads.
@@ -62,12 +66,8 @@ fn client(kafka: &Kafka, role: &str) -> Result<BaseConsumer, Error> {
 
 type Place = (Topic, i32);
 
-/// What is committed; a place without an offset has `None`.
-fn committed(
-    kafka: &Kafka,
-    group: &Group,
-    consumer: &BaseConsumer,
-) -> Result<BTreeMap<Place, Option<i64>>, Error> {
+/// What the broker says of the group's commits.
+fn ask(kafka: &Kafka, group: &Group, consumer: &BaseConsumer) -> Result<TopicPartitionList, Error> {
     let mut ask = TopicPartitionList::new();
     for topic in &group.topics {
         for partition in 0..kafka.partitions(*topic) {
@@ -75,9 +75,9 @@ fn committed(
         }
     }
     let began = Instant::now();
-    let told = loop {
+    loop {
         match consumer.committed_offsets(ask.clone(), CALL) {
-            Ok(told) => break told,
+            Ok(told) => return Ok(told),
             Err(e) if is_settling(&e) && began.elapsed() < SETTLE => {
                 std::thread::park_timeout(RETRY);
             }
@@ -88,7 +88,16 @@ fn committed(
                 ))(e));
             }
         }
-    };
+    }
+}
+
+/// What is committed; a place without an offset has `None`.
+fn committed(
+    kafka: &Kafka,
+    group: &Group,
+    consumer: &BaseConsumer,
+) -> Result<BTreeMap<Place, Option<i64>>, Error> {
+    let told = ask(kafka, group, consumer)?;
     let mut found = BTreeMap::new();
     for element in told.elements() {
         element.error().map_err(Error::client(format!(
@@ -105,6 +114,57 @@ fn committed(
         found.insert((topic, element.partition()), offset);
     }
     Ok(found)
+}
+
+/// As [`committed`], but believes that nothing is committed in a log with records only when that stays so: a broker
+/// that is loading the group's offsets may answer as if there were none.
+fn settled(
+    kafka: &Kafka,
+    group: &Group,
+    consumer: &BaseConsumer,
+) -> Result<BTreeMap<Place, Option<i64>>, Error> {
+    let began = Instant::now();
+    loop {
+        let found = committed(kafka, group, consumer)?;
+        // One partition of each topic tells whether it is a log that was read before.
+        let absent: BTreeMap<Topic, Place> = found
+            .iter()
+            .filter(|(_, offset)| offset.is_none())
+            .map(|(place, _)| (place.0, *place))
+            .collect();
+        let odd = absent.into_values().find(|place| {
+            // What is not there at all is told elsewhere.
+            let marks = consumer.fetch_watermarks(&kafka.topic(place.0), place.1, CALL);
+            marks.is_ok_and(|(_, high)| high > 0)
+        });
+        match odd {
+            Some(place) if began.elapsed() < ABSENT => {
+                warn!(role = group.role, topic = %place.0, partition = place.1, "no committed offset, asking again");
+                std::thread::park_timeout(AGAIN);
+            }
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// Who counted in each partition of `topic` just before the floor that the owners of `role` have committed. A reader
+/// that finds no `opened` any more, since retention has removed it, begins with these.
+///
+/// # Errors
+/// When the broker does not say.
+pub fn writers(kafka: &Kafka, role: &str, topic: Topic) -> Result<BTreeMap<i32, Writers>, Error> {
+    let group = Group::new(role, &[topic]);
+    let consumer = client(kafka, role)?;
+    let told = ask(kafka, &group, &consumer)?;
+    let writers = told.elements().into_iter().map(|element| {
+        let committed = Committed {
+            topic,
+            offset: element.offset().to_raw().unwrap_or(-1),
+            metadata: element.metadata().to_owned(),
+        };
+        (element.partition(), committed.read().writers)
+    });
+    Ok(writers.collect())
 }
 
 /// A broker that was started a moment ago has not read its groups yet.
@@ -144,7 +204,7 @@ fn watermarks(
 /// outside for a group with members, so there is no race with a role that starts at the same moment.
 pub(super) fn position(kafka: &Kafka, group: &Group) -> Result<Positioned, Error> {
     let consumer = client(kafka, &group.role)?;
-    let absent: Vec<Place> = committed(kafka, group, &consumer)?
+    let absent: Vec<Place> = settled(kafka, group, &consumer)?
         .into_iter()
         .filter(|(_, o)| o.is_none())
         .map(|(place, _)| place)
@@ -184,7 +244,7 @@ pub(super) fn compare(
     let name = kafka.group(&group.role);
     let mut missing: BTreeMap<Topic, Vec<i32>> = BTreeMap::new();
     let mut outside: BTreeMap<Topic, Vec<String>> = BTreeMap::new();
-    for ((topic, partition), offset) in committed(kafka, group, &consumer)? {
+    for ((topic, partition), offset) in settled(kafka, group, &consumer)? {
         let Some(offset) = offset else {
             missing.entry(topic).or_default().push(partition);
             continue;
@@ -218,4 +278,57 @@ pub(super) fn compare(
         blocks: true,
     });
     Ok(missing.chain(outside).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+    use super::*;
+    use crate::testing::MockBroker;
+
+    /// A broker that is loading the group's offsets has been seen to answer as if there were none. To believe it ends
+    /// a member, and makes `topics apply` begin again where the log begins.
+    #[test]
+    fn an_offset_that_is_absent_for_a_moment_is_waited_for() {
+        let broker = MockBroker::start(1).unwrap();
+        let (kafka, topic) = (broker.kafka().clone(), Topic::Outcomes);
+        let producer: BaseProducer = kafka.client("test").create().unwrap();
+        let name = kafka.topic(topic);
+        let record = BaseRecord::<str, str>::to(&name).partition(0).payload("{}");
+        producer.send(record).unwrap();
+        producer.flush(CALL).unwrap();
+        let group = Group::new("router", &[topic]);
+        let consumer = client(&kafka, "router").unwrap();
+        assert_eq!(
+            committed(&kafka, &group, &consumer).unwrap()[&(topic, 0)],
+            None
+        );
+        let late = std::thread::spawn({
+            let kafka = kafka.clone();
+            move || {
+                std::thread::park_timeout(3 * AGAIN);
+                let consumer = client(&kafka, "router").unwrap();
+                let mut list = TopicPartitionList::new();
+                list.add_partition_offset(&kafka.topic(topic), 0, Offset::Offset(1))
+                    .unwrap();
+                consumer.commit(&list, CommitMode::Sync).unwrap();
+            }
+        });
+        let found = settled(&kafka, &group, &consumer).unwrap();
+        assert_eq!(found[&(topic, 0)], Some(1));
+        late.join().unwrap();
+    }
+
+    #[test]
+    fn an_empty_log_needs_no_wait() {
+        let broker = MockBroker::start(1).unwrap();
+        let group = Group::new("router", &[Topic::Outcomes]);
+        let kafka = broker.kafka();
+        let consumer = client(&kafka, "router").unwrap();
+        let began = Instant::now();
+        let found = settled(&kafka, &group, &consumer).unwrap();
+        assert_eq!(found[&(Topic::Outcomes, 0)], None);
+        assert!(began.elapsed() < ABSENT / 2);
+    }
 }

@@ -64,6 +64,8 @@ pub(super) fn wanted(topic: Topic, replication: i32) -> BTreeMap<&'static str, W
         // A takeover reads all of it, so it must stay short.
         settings.insert("segment.bytes", Want::AtMost(64 * MIB));
         settings.insert("max.compaction.lag.ms", Want::AtMost(600_000));
+        // Longer than any takeover reads: a tombstone that is gone sooner would let its copy come back.
+        settings.insert("delete.retention.ms", Want::AtLeast(86_400_000));
     }
     if replication >= 3 {
         settings.insert("min.insync.replicas", Want::AtLeast(2));

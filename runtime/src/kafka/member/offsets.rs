@@ -1,31 +1,49 @@
 //! Reading and writing the group's offsets.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer as _},
 };
 use tracing::warn;
 
-use super::{CALL, Commit, Context};
+use super::{CALL, Commit, Context, committer::Committer};
 use crate::kafka::{Error, Kafka};
 
-/// A broker that restarts may need a while.
+/// A broker that restarts takes members back before it has loaded their group's offsets. It says so at once, or, when it
+/// had to load them twice (seen with 4.1 on a starved machine), answers as if nothing had ever been committed.
+const OFFSETS_PATIENCE: Duration = Duration::from_secs(20);
+const OFFSETS_PAUSE: Duration = Duration::from_millis(200);
+
 pub(super) fn committed_offsets(
     consumer: &BaseConsumer<Context>,
     ask: &TopicPartitionList,
 ) -> Result<TopicPartitionList, Error> {
-    let mut tries = 3;
+    let until = Instant::now() + OFFSETS_PATIENCE;
     loop {
-        tries -= 1;
         match consumer.committed_offsets(ask.clone(), CALL) {
-            Ok(found) => return Ok(found),
-            Err(e) if tries == 0 => return Err(Error::client("cannot read committed offsets")(e)),
+            Ok(found) if is_complete(&found) || Instant::now() >= until => return Ok(found),
+            Ok(_) => warn!("no committed offsets where there should be, asking again"),
+            Err(e) if Instant::now() >= until => {
+                return Err(Error::client("cannot read committed offsets")(e));
+            }
             Err(e) => warn!(
                 error = &e as &dyn std::error::Error,
                 "committed offsets not read, trying again"
             ),
         }
+        std::thread::park_timeout(OFFSETS_PAUSE);
     }
+}
+
+fn is_complete(found: &TopicPartitionList) -> bool {
+    let elements = found.elements();
+    let mut offsets = elements.iter().map(|element| element.offset());
+    offsets.all(|offset| matches!(offset, Offset::Offset(_)))
 }
 
 pub(super) fn add(
@@ -38,14 +56,8 @@ pub(super) fn add(
         .map_err(Error::client("offset"))
 }
 
-pub(super) fn commit(
-    consumer: &BaseConsumer<Context>,
-    kafka: &Kafka,
-    line: &[Commit],
-) -> Result<(), Error> {
-    if line.is_empty() {
-        return Ok(());
-    }
+/// As librdkafka wants it.
+pub(super) fn listed(kafka: &Kafka, line: &[Commit]) -> Result<TopicPartitionList, Error> {
     let mut list = TopicPartitionList::new();
     for c in line {
         let mut element = list.add_partition(&kafka.topic(c.topic), c.partition);
@@ -54,9 +66,33 @@ pub(super) fn commit(
             .map_err(Error::client("offset"))?;
         element.set_metadata(&c.metadata);
     }
+    Ok(list)
+}
+
+pub(super) fn commit(
+    consumer: &BaseConsumer<Context>,
+    kafka: &Kafka,
+    line: &[Commit],
+) -> Result<(), Error> {
+    if line.is_empty() {
+        return Ok(());
+    }
+    let list = listed(kafka, line)?;
     consumer
         .commit(&list, CommitMode::Sync)
         .map_err(Error::client("commit"))
+}
+
+/// Waits for a commit well less than a session lasts.
+pub(super) fn committer(
+    consumer: &Arc<BaseConsumer<Context>>,
+    kafka: &Kafka,
+) -> Result<Committer<TopicPartitionList>, Error> {
+    let consumer = Arc::clone(consumer);
+    Committer::new(kafka.config().session_timeout / 4, move |list| {
+        consumer.commit(&list, CommitMode::Sync)
+    })
+    .map_err(|e| Error::Fatal(format!("cannot start a thread: {e}")))
 }
 
 pub(super) fn describe(error: &Error) -> String {

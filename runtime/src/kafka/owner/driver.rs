@@ -3,23 +3,24 @@
 mod takeover;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use jixinda_schemas::{Reason, Topic, WriterId, event::kind};
+use jixinda_schemas::{Reason, Topic, event::kind, headers::Headers};
 use tracing::{error, info, warn};
 
-use super::{Floor, Metadata, Outbox, Role, Share, Spec, Write, dead_letter};
+use super::{Outbox, Role, Share, Spec, Write, dead_letter};
 use crate::{
     clock::SharedClock,
     crash,
     kafka::{
-        Error, Kafka, Record,
-        fence::{Fence, Standing},
+        Error, Kafka, OwnedRecord, Record,
+        fence::Standing,
         member::{Commit, Member},
+        seat::{Metadata, Read, Seat},
     },
     lifecycle::Handle,
     metrics,
@@ -30,38 +31,33 @@ const BATCH: usize = 512;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// A foreign `opened` or a lost write: wait this long for a rebalance before taking over again.
 const RETAKE_AFTER: Duration = Duration::from_secs(1);
+/// Before a broker that did not say where a log ends is asked again: it may be on its way up, and busy.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 /// So many panics in [`PANIC_WINDOW`] stop the role.
 const PANICS: usize = 3;
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
-enum Phase {
-    /// Waiting for the acknowledgement of our `opened` in every topic that we write.
-    Opening {
-        left: usize,
-    },
-    /// Folding up to these ends.
-    Folding {
-        ends: HashMap<Topic, i64>,
-    },
-    Acting,
-    /// Another writer opened the partition, or a write failed.
-    Lost {
-        since: Instant,
-    },
-}
-
 struct Held<P> {
     state: P,
-    writer: WriterId,
-    fences: HashMap<Topic, Fence>,
-    /// Topics in which our own `opened` was read.
-    own_opened: HashSet<Topic>,
-    phase: Phase,
+    seat: Seat,
+    /// Since when the seat is lost.
+    lost: Option<Instant>,
+    /// Keys of the `opened` of earlier owners in the kept topic.
+    former: Vec<Vec<u8>>,
     /// Assigned now; otherwise kept in case it comes back.
     assigned: bool,
     since: Instant,
+    /// When the broker did not say where the logs end.
+    unanswered: Option<Instant>,
     paused: Vec<Topic>,
+}
+
+impl<P> Held<P> {
+    fn lose(&mut self) {
+        self.seat.lose();
+        self.lost = Some(Instant::now());
+    }
 }
 
 struct Driver<R: Role> {
@@ -115,8 +111,8 @@ fn serve<R: Role>(
     role: R,
     handle: &Handle,
 ) -> Result<(), Error> {
-    let member = Member::join(kafka, &spec.role, &spec.reads, |committed| {
-        Metadata::read(committed).floor
+    let member = Member::join(kafka, &spec.role, &spec.reads, spec.kept, |committed| {
+        committed.read().floor
     })?;
     let out = Outbox::new(kafka, &spec.role)?;
     let total = usize::try_from(kafka.config().partitions).unwrap_or(1);
@@ -142,14 +138,14 @@ impl<R: Role> Driver<R> {
         let mut draining: Option<Instant> = None;
         let mut ready = false;
         loop {
-            let busy = self.poll()?;
+            let busy = match self.poll() {
+                Err(Error::Fenced(_)) => self.rejoin().map(|()| true)?,
+                polled => polled?,
+            };
             self.deliveries()?;
             self.advance();
             self.update_share();
-            if !ready
-                && !self.held.is_empty()
-                && self.held.values().all(|h| matches!(h.phase, Phase::Acting))
-            {
+            if !ready && !self.held.is_empty() && self.held.values().all(|h| h.seat.may_act()) {
                 handle.ready();
                 ready = true;
             }
@@ -185,6 +181,12 @@ impl<R: Role> Driver<R> {
         }
     }
 
+    /// Whatever was held is dropped by the new member's first changes.
+    fn rejoin(&mut self) -> Result<(), Error> {
+        let new = Arc::new(self.member.rejoin()?);
+        std::mem::replace(&mut self.member, new).retire()
+    }
+
     /// Folds up to a batch of records. Returns whether there were any.
     fn poll(&mut self) -> Result<bool, Error> {
         let member = Arc::clone(&self.member);
@@ -213,16 +215,14 @@ impl<R: Role> Driver<R> {
             let held = pending.owner.and_then(|(number, writer)| {
                 self.held
                     .get_mut(&number)
-                    .filter(|h| h.writer.number == writer)
+                    .filter(|h| h.seat.writer().number == writer)
             });
             match (delivered.result, pending.write) {
                 (Ok(_), _) => {
                     crash::acked(pending.kind());
                     let Some(held) = held else { continue };
-                    if pending.opened
-                        && let Phase::Opening { left } = &mut held.phase
-                    {
-                        *left -= 1;
+                    if pending.opened {
+                        held.seat.opened();
                     }
                     if let Some(token) = pending.token {
                         self.role.acknowledged(&mut held.state, token);
@@ -252,9 +252,7 @@ impl<R: Role> Driver<R> {
                         error = &e as &dyn std::error::Error,
                         "write failed, taking over again"
                     );
-                    held.phase = Phase::Lost {
-                        since: Instant::now(),
-                    };
+                    held.lose();
                 }
             }
         }
@@ -267,9 +265,7 @@ impl<R: Role> Driver<R> {
             .held
             .values()
             .filter(|h| {
-                h.assigned
-                    && h.since.elapsed() >= Duration::from_secs(1)
-                    && !matches!(h.phase, Phase::Lost { .. })
+                h.assigned && h.since.elapsed() >= Duration::from_secs(1) && !h.seat.is_lost()
             })
             .count();
     }
@@ -284,10 +280,10 @@ impl<R: Role> Driver<R> {
             let Some(held) = self.held.get_mut(number) else {
                 continue;
             };
-            if !held.assigned || !matches!(held.phase, Phase::Acting) || !self.out.has_room() {
+            if !held.assigned || !held.seat.may_act() || !self.out.has_room() {
                 continue;
             }
-            self.out.owner = Some((*number, held.writer.number));
+            self.out.owner = Some((*number, held.seat.writer().number));
             self.role.act(&mut held.state, self.share, &mut self.out);
             self.out.owner = None;
             let want = self.role.paused(&held.state);
@@ -304,68 +300,104 @@ impl<R: Role> Driver<R> {
     }
 
     fn commit(&mut self) {
-        let mut line = Vec::new();
+        let (mut line, mut numbers) = (Vec::new(), Vec::new());
         for (number, held) in &mut self.held {
-            if !held.assigned || !matches!(held.phase, Phase::Acting) {
+            if !held.assigned || !held.seat.may_act() {
                 continue;
             }
+            numbers.push(*number);
             let floors = self.role.floors(&held.state);
             for topic in &self.spec.reads {
                 let Some(next) = self.member.next(*topic, *number) else {
                     continue;
                 };
-                let Floor { offset, mark } = floors.get(topic).copied().unwrap_or_default();
-                let floor = offset.unwrap_or(next).min(next);
-                let writers = held.fences.entry(*topic).or_default().raise(floor).clone();
-                let metadata = Metadata {
-                    floor,
-                    mark,
-                    writers,
-                }
-                .write();
+                let floor = floors.get(topic).copied().unwrap_or_default();
+                let metadata: Metadata = held.seat.metadata(*topic, next, floor);
                 line.push(Commit {
                     topic: *topic,
                     partition: *number,
                     offset: next,
-                    metadata,
+                    metadata: metadata.write(),
                 });
             }
         }
-        if let Err(e) = self.member.commit(&line) {
+        match self.member.commit(&line) {
+            Ok(()) => {
+                for number in numbers {
+                    if let Some(held) = self.held.get_mut(&number) {
+                        self.role.committed(&mut held.state);
+                    }
+                    self.forget_former(number);
+                }
+            }
             // An older commit only makes the next takeover read more.
-            warn!(
+            Err(e) => warn!(
                 role = self.spec.role,
                 error = &e as &dyn std::error::Error,
                 "commit failed"
-            );
+            ),
         }
         self.member.set_line(line);
+    }
+
+    /// No record is left that the `opened` of an earlier owner would judge: they go, or each takeover would add to what
+    /// the next one reads.
+    fn forget_former(&mut self, number: i32) {
+        let Some(held) = self.held.get_mut(&number) else {
+            return;
+        };
+        let Some(topic) = self.spec.kept.filter(|_| !self.role.inherits(&held.state)) else {
+            return;
+        };
+        self.out.owner = Some((number, held.seat.writer().number));
+        for key in held.former.drain(..) {
+            let tombstone = OwnedRecord {
+                topic,
+                partition: Some(number),
+                key: Some(key),
+                value: None,
+                headers: Headers::default(),
+            };
+            self.out.fact(tombstone, None);
+        }
+        self.out.owner = None;
     }
 
     fn fold(&mut self, record: &Record<'_>) -> Result<(), Error> {
         let Some(held) = self.held.get_mut(&record.partition) else {
             return Ok(());
         };
-        let fence = held.fences.entry(record.topic).or_default();
-        if record.headers.kind.as_deref() == Some(kind::OPENED) {
-            let Some(writer) = record.headers.writer.clone() else {
+        let writer = record.headers.writer.as_ref();
+        let is_opened = record.headers.kind.as_deref() == Some(kind::OPENED);
+        let standing = match held
+            .seat
+            .read(record.topic, record.offset, writer, is_opened)
+        {
+            Read::Fold(standing) => standing,
+            Read::Opened => {
+                if Some(record.topic) == self.spec.kept && writer != Some(held.seat.writer()) {
+                    held.former.extend(record.key.map(<[u8]>::to_vec));
+                }
                 return Ok(());
-            };
-            if writer == held.writer {
-                held.own_opened.insert(record.topic);
-            } else if writer.role == held.writer.role
-                && held.own_opened.contains(&record.topic)
-                && !matches!(held.phase, Phase::Lost { .. })
-            {
-                warn!(role = self.spec.role, partition = record.partition, %writer, "another writer opened the partition");
-                held.phase = Phase::Lost {
-                    since: Instant::now(),
-                };
             }
-            fence.open(record.offset, writer);
-            return Ok(());
-        }
-        let standing = fence.standing(record.headers.writer.as_ref());
+            Read::Succeeded => {
+                let by = writer.map(ToString::to_string);
+                warn!(
+                    role = self.spec.role,
+                    partition = record.partition,
+                    writer = by,
+                    "another writer opened the partition"
+                );
+                held.lose();
+                return Ok(());
+            }
+            Read::TooEarly => {
+                // It slipped in before the pause took hold.
+                return self
+                    .member
+                    .seek(record.topic, record.partition, record.offset);
+            }
+        };
         if standing == Standing::Stale {
             metrics::stale(&self.spec.role, record.topic.as_str());
         }

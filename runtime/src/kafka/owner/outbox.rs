@@ -130,6 +130,11 @@ impl Outbox {
         self.push(record, Write::Owned, None, false);
     }
 
+    /// As [`Outbox::owned`]; the role is told of the acknowledgement by the token.
+    pub fn owned_noted(&mut self, record: OwnedRecord, token: u64) {
+        self.push(record, Write::Owned, Some(token), false);
+    }
+
     /// Writes a fact; with a token the role is told of the acknowledgement.
     pub fn fact(&mut self, record: OwnedRecord, token: Option<u64>) {
         self.push(record, Write::Fact, token, false);
@@ -221,9 +226,10 @@ impl Outbox {
         if let Some(partition) = record.partition {
             base = base.partition(partition);
         }
-        let producer = match record.headers.lane {
-            None | Some(Lane::Otp) => &self.quick,
-            Some(Lane::Notice | Lane::Marketing) => &self.bulk,
+        let producer = match (record.topic, record.headers.lane) {
+            // Nobody waits for a copy, and all of a work's copies must keep their order.
+            (Topic::State, _) | (_, Some(Lane::Notice | Lane::Marketing)) => &self.bulk,
+            (_, None | Some(Lane::Otp)) => &self.quick,
         };
         producer
             .send(base)

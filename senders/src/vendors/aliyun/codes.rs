@@ -6,52 +6,13 @@
 
 use jixinda_schemas::vendor::{Blame, Disposition, ReceiptStatus};
 
-/// A code that refuses a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubmitCode {
-    /// Exact, or a family when it ends in `.*`.
-    pub code: &'static str,
-    pub disposition: Disposition,
-    pub blame: Blame,
-    pub meaning: &'static str,
-}
+use crate::vendors::codes::{Catalogue, ReceiptCode, SubmitCode, end, row};
 
-/// A code in a receipt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiptCode {
-    pub code: &'static str,
-    pub status: ReceiptStatus,
-    pub blame: Blame,
-    pub meaning: &'static str,
-}
-
-const fn row(
-    code: &'static str,
-    disposition: Disposition,
-    blame: Blame,
-    meaning: &'static str,
-) -> SubmitCode {
-    SubmitCode {
-        code,
-        disposition,
-        blame,
-        meaning,
-    }
-}
-
-const fn end(
-    code: &'static str,
-    status: ReceiptStatus,
-    blame: Blame,
-    meaning: &'static str,
-) -> ReceiptCode {
-    ReceiptCode {
-        code,
-        status,
-        blame,
-        meaning,
-    }
-}
+/// Both tables.
+pub const CATALOGUE: Catalogue = Catalogue {
+    submit: SUBMIT,
+    receipt: RECEIPT,
+};
 
 /// Every documented code that refuses a call.
 #[rustfmt::skip]
@@ -135,38 +96,19 @@ pub static RECEIPT: &[ReceiptCode] = {
     ]
 };
 
-/// The row of a submit code, letter case aside.
-#[must_use]
-pub fn submit(code: &str) -> Option<&'static SubmitCode> {
-    SUBMIT.iter().find(|row| match row.code.strip_suffix(".*") {
-        None => row.code.eq_ignore_ascii_case(code),
-        Some(family) => {
-            let (head, rest) = code.split_at_checked(family.len()).unwrap_or(("", code));
-            head.eq_ignore_ascii_case(family) && (rest.is_empty() || rest.starts_with('.'))
-        }
-    })
-}
-
-/// The row of a receipt code, letter case aside.
-#[must_use]
-pub fn receipt(code: &str) -> Option<&'static ReceiptCode> {
-    RECEIPT
-        .iter()
-        .find(|row| row.code.eq_ignore_ascii_case(code))
-}
-
-/// Whose fault a receipt's code is. Carriers' own codes pass through unchanged and are not standardised; what the
-/// vendor does not document counts against the channel, like a carrier failure without a reason.
-#[must_use]
-pub fn receipt_blame(code: &str) -> Blame {
-    receipt(code).map_or(Blame::Channel, |row| row.blame)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    fn submit(code: &str) -> Option<&'static SubmitCode> {
+        CATALOGUE.submit(code)
+    }
+
+    fn receipt_blame(code: &str) -> Blame {
+        CATALOGUE.receipt_blame(code)
+    }
 
     /// The documented lists by class, kept apart from the table on purpose.
     const SHEET: &str = "

@@ -5,27 +5,27 @@
 //! offset; Beijing time is assumed (not confirmed).
 
 use jixinda_schemas::{
-    Phone, Timestamp,
+    Phone,
     vendor::{Blame, ReceiptStatus},
 };
 use serde_json::Value;
-use time::{PrimitiveDateTime, UtcOffset, format_description::BorrowedFormatItem, macros};
 
-use super::{codes, wire::lenient_text};
-use crate::vendor::{Ack, ParsedItem, RawBody, ReceiptError, ReceiptItem, UnreadableItem};
-
-const TIME: &[BorrowedFormatItem<'_>] =
-    macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-const BEIJING: UtcOffset = macros::offset!(+8);
+use super::codes;
+use crate::{
+    vendor::{
+        Ack, Batch, InboundItem, ParsedItem, PushError, ReceiptItem, Reported, UnreadableItem,
+    },
+    vendors::{answer::lenient_text, times::beijing},
+};
 
 /// Reads a push.
 ///
 /// # Errors
 /// When the body is not a JSON array.
-pub fn parse(raw: &RawBody<'_>) -> Result<Vec<ParsedItem>, ReceiptError> {
-    match serde_json::from_slice(raw.body).map_err(ReceiptError::Json)? {
+pub fn parse(body: &[u8]) -> Result<Batch, PushError> {
+    match serde_json::from_slice(body).map_err(PushError::Json)? {
         Value::Array(items) => Ok(items.into_iter().map(item).collect()),
-        _ => Err(ReceiptError::Shape("an array of delivery reports")),
+        _ => Err(PushError::Shape("an array of reports")),
     }
 }
 
@@ -45,10 +45,28 @@ pub fn acknowledge(stored: bool) -> Ack {
 }
 
 fn item(raw: Value) -> ParsedItem {
-    match read(&raw) {
-        Ok(item) => Ok(ReceiptItem { raw, ..item }),
-        Err(detail) => Err(UnreadableItem { detail, raw }),
-    }
+    // Messages from handsets (SmsUp) come in the same envelope when both are set to one URL.
+    let is_inbound = raw.get("dest_code").is_some() && raw.get("success").is_none();
+    let read = if is_inbound {
+        inbound(&raw).map(Reported::Inbound)
+    } else {
+        read(&raw).map(Reported::Receipt)
+    };
+    read.map_err(|detail| UnreadableItem { detail, raw })
+}
+
+/// SmsUp: `{phone_number, content, send_time, dest_code, sequence_id, sign_name?}`, numbers or strings.
+fn inbound(raw: &Value) -> Result<InboundItem, String> {
+    let text = |name: &str| raw.get(name).and_then(lenient_text);
+    Ok(InboundItem {
+        sender: phone(&text("phone_number").ok_or("phone_number is missing")?)?,
+        destination: text("dest_code").unwrap_or_default(),
+        text: text("content").unwrap_or_default(),
+        sign_name: text("sign_name"),
+        vendor_id: text("sequence_id"),
+        vendor_at: text("send_time").and_then(|t| beijing(&t)),
+        raw: raw.clone(),
+    })
 }
 
 fn read(raw: &Value) -> Result<ReceiptItem, String> {
@@ -58,7 +76,6 @@ fn read(raw: &Value) -> Result<ReceiptItem, String> {
     let success = fields.get("success").and_then(lenient_bool);
     let code = text("err_code");
     if success.is_none() && code.is_none() {
-        // Messages from handsets (SmsUp) come in the same envelope when both are set to one URL.
         return Err("not a delivery report: neither success nor err_code".to_owned());
     }
     let code = code.unwrap_or_default();
@@ -75,21 +92,24 @@ fn read(raw: &Value) -> Result<ReceiptItem, String> {
         blame,
         segments: text("sms_size").and_then(|n| n.parse().ok()),
         vendor_at: text("report_time").and_then(|t| beijing(&t)),
-        raw: Value::Null,
+        raw: raw.clone(),
     })
 }
 
 /// `success` and the code's row together. Where they contradict each other, nothing is known: a wrong final status
 /// could not be taken back by the vendor's silence.
-fn verdict(success: Option<bool>, code: &str) -> (ReceiptStatus, Blame) {
-    match (success, codes::receipt(code)) {
+pub(super) fn verdict(success: Option<bool>, code: &str) -> (ReceiptStatus, Blame) {
+    match (success, codes::CATALOGUE.receipt(code)) {
         (_, Some(row)) if row.status == ReceiptStatus::Pending => (row.status, row.blame),
         (Some(success), Some(row)) if success != (row.status == ReceiptStatus::Delivered) => {
             (ReceiptStatus::Unknown, Blame::None)
         }
         (_, Some(row)) => (row.status, row.blame),
         (Some(true), None) => (ReceiptStatus::Delivered, Blame::None),
-        (Some(false), None) => (ReceiptStatus::Undelivered, codes::receipt_blame(code)),
+        (Some(false), None) => (
+            ReceiptStatus::Undelivered,
+            codes::CATALOGUE.receipt_blame(code),
+        ),
         (None, None) => (ReceiptStatus::Unknown, Blame::None),
     }
 }
@@ -113,29 +133,18 @@ fn lenient_bool(value: &Value) -> Option<bool> {
     }
 }
 
-fn beijing(text: &str) -> Option<Timestamp> {
-    let local = PrimitiveDateTime::parse(text, TIME).ok()?;
-    Some(Timestamp(
-        local.assume_offset(BEIJING).unix_timestamp() * 1000,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn parse_text(body: &str) -> Result<Vec<ParsedItem>, ReceiptError> {
-        parse(&RawBody {
-            content_type: Some("application/json"),
-            query: None,
-            body: body.as_bytes(),
-        })
+    fn parse_text(body: &str) -> Result<Batch, PushError> {
+        parse(body.as_bytes())
     }
 
     fn one(body: &str) -> ReceiptItem {
-        parse_text(body).unwrap().remove(0).unwrap()
+        parse_text(body).unwrap().receipts.remove(0)
     }
 
     #[test]
@@ -190,28 +199,28 @@ mod tests {
 
     #[test]
     fn a_bad_item_does_not_lose_the_others() {
-        let items = parse_text(
+        let batch = parse_text(
             r#"[{"phone_number":"1380013","success":true},7,{"phone_number":"6581234567","success":true},
             {"phone_number":"13800138000","content":"TD","dest_code":"1069","sequence_id":1}]"#,
         )
         .unwrap();
-        let read: Vec<bool> = items.iter().map(Result::is_ok).collect();
-        assert_eq!(read, [false, false, true, false]);
-        assert!(!format!("{items:?}").contains("1380013"));
+        assert_eq!((batch.receipts.len(), batch.unreadable.len()), (1, 2));
+        assert_eq!(batch.inbound[0].text, "TD");
+        assert_eq!(batch.inbound[0].destination, "1069");
+        assert!(!format!("{batch:?}").contains("1380013"));
     }
 
     #[test]
     fn a_body_that_is_no_array_is_refused_as_a_whole() {
-        assert!(matches!(parse_text("{"), Err(ReceiptError::Json(_))));
-        assert!(matches!(parse_text("{}"), Err(ReceiptError::Shape(_))));
+        assert!(matches!(parse_text("{"), Err(PushError::Json(_))));
+        assert!(matches!(parse_text("{}"), Err(PushError::Shape(_))));
         assert!(parse_text("[]").unwrap().is_empty());
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let raw = RawBody { content_type: None, query: None, body: &body };
-            let _items = parse(&raw);
+            let _items = parse(&body);
         }
 
         #[test]

@@ -85,7 +85,8 @@ pub fn body_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body))
 }
 
-fn canonical_query(query: &[(&str, &str)]) -> String {
+/// Sorted and encoded.
+pub(super) fn canonical_query(query: &[(&str, &str)]) -> String {
     let mut pairs: Vec<(String, String)> = query
         .iter()
         .map(|(name, value)| (encode(name), encode(value)))
@@ -95,7 +96,7 @@ fn canonical_query(query: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 

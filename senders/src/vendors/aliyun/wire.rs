@@ -1,7 +1,10 @@
-//! SendSms on the wire: parameters out, answer in. Pure.
+//! SendSms and SendBatchSms on the wire: parameters out, answer in. Pure.
 //!
 //! Source: `alibabacloud-dysmsapi20170525` 4.6.0 (parameters and answer), `alibabacloud-tea-openapi` 0.4.6 (gateway
-//! errors, `x-acs-retry-after`).
+//! errors, `x-acs-retry-after`). SendBatchSms takes arrays of equal length, one place a number, in a form; that it takes 100
+//! is not in the SDK.
+
+use std::collections::BTreeMap;
 
 use jixinda_schemas::{
     CallId, Phone,
@@ -9,82 +12,131 @@ use jixinda_schemas::{
     template::Content,
     vendor::{Blame, Disposition},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::codes;
 use crate::{
-    vendor::{Item, ItemResult, brief, not_sent, unknown},
-    vendors::exchange::Answer,
+    vendor::{Item, ItemResult, not_sent, unknown},
+    vendors::{
+        answer::{Refusal, Verdict, by_status, lenient_text, refuse},
+        exchange::Answer,
+        several::wrong_form,
+    },
 };
 
 /// Header with the pause that a throttled caller should make. Its unit is not documented; the SDK bounds it with
 /// the limits of its own back-off, 100 and 120,000, which are milliseconds, and so do we.
 const RETRY_AFTER: &str = "x-acs-retry-after";
 
-/// The parameters of one SendSms.
+/// Most numbers of SendSms: one template, signature and values for all.
+pub const MOST: usize = 1_000;
+/// Most numbers of SendBatchSms: one template.
+pub const MOST_BATCH: usize = 100;
+
+/// A call as parameters, not encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub action: &'static str,
+    pub query: Vec<(&'static str, String)>,
+    /// Fields of the body; without them there is none.
+    pub form: Vec<(&'static str, String)>,
+}
+
+/// One call: SendSms where the items differ in the number only, else SendBatchSms.
 ///
 /// # Errors
-/// The result of the item when it cannot be put on this wire.
-pub fn params(call_id: CallId, item: &Item) -> Result<Vec<(&'static str, String)>, ItemResult> {
-    let Content::Named { code, params } = &item.content else {
-        return Err(not_sent(
-            Disposition::RetryOther,
-            Blame::App,
-            "content_form",
-            "this vendor takes a template code with named variables",
-        ));
-    };
-    let Some(number) = number(&item.recipient) else {
-        return Err(not_sent(
+/// The result of every item when one cannot be put on this wire, or they do not go together ([`fits`]).
+pub fn outgoing(call_id: CallId, items: &[Item]) -> Result<Outgoing, ItemResult> {
+    let form = || wrong_form("this vendor takes a template code with named variables");
+    let first = items.first().ok_or_else(form)?;
+    let (code, params) = named(first).ok_or_else(form)?;
+    let numbers = items.iter().map(|item| number(&item.recipient));
+    let numbers = numbers.collect::<Option<Vec<_>>>().ok_or_else(|| {
+        not_sent(
             Disposition::RetryOther,
             Blame::None,
             "ambiguous_number",
             "written as this vendor wants it, the number would be one of the mainland",
-        ));
-    };
-    let mut out = vec![
-        ("PhoneNumbers", number.to_owned()),
-        ("SignName", item.sign_name.clone()),
-        ("TemplateCode", code.clone()),
-        ("OutId", call_id.to_string()),
-    ];
-    if !params.is_empty() {
-        // A map of strings always has a JSON form; all values are strings, or the vendor answers INVALID_JSON_PARAM.
-        out.push((
-            "TemplateParam",
-            Value::from_iter(params.iter().map(|(k, v)| (k.as_str(), v.as_str()))).to_string(),
-        ));
+        )
+    })?;
+    let template = ("TemplateCode", code.clone());
+    let out_id = ("OutId", call_id.to_string());
+    if items.iter().all(|item| is_one_text(first, item)) {
+        let mut query = vec![
+            ("PhoneNumbers", numbers.join(",")),
+            ("SignName", first.sign_name.clone()),
+            template,
+            out_id,
+        ];
+        if !params.is_empty() {
+            query.push(("TemplateParam", strings(params).to_string()));
+        }
+        return Ok(Outgoing {
+            action: "SendSms",
+            query,
+            form: Vec::new(),
+        });
     }
-    Ok(out)
+    let signs: Vec<&str> = items.iter().map(|item| item.sign_name.as_str()).collect();
+    let params = items.iter().map(|item| {
+        let (_, params) = named(item).filter(|(other, _)| *other == code)?;
+        Some(strings(params))
+    });
+    let params = params.collect::<Option<Vec<_>>>().ok_or_else(form)?;
+    Ok(Outgoing {
+        action: "SendBatchSms",
+        query: vec![template, out_id],
+        form: vec![
+            ("PhoneNumberJson", json!(numbers).to_string()),
+            ("SignNameJson", json!(signs).to_string()),
+            ("TemplateParamJson", json!(params).to_string()),
+        ],
+    })
+}
+
+fn named(item: &Item) -> Option<(&String, &BTreeMap<String, String>)> {
+    match &item.content {
+        Content::Named { code, params } => Some((code, params)),
+        Content::Positional { .. } | Content::Separated { .. } | Content::FullText { .. } => None,
+    }
+}
+
+/// A map of strings always has a JSON form; all values are strings, or the vendor answers INVALID_JSON_PARAM.
+fn strings(params: &BTreeMap<String, String>) -> Value {
+    Value::from_iter(params.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+}
+
+/// Whether two items differ in the number only.
+pub(super) fn is_one_text(a: &Item, b: &Item) -> bool {
+    a.content == b.content && a.sign_name == b.sign_name
+}
+
+/// Whether two items may share a call of at most `most` items: one template, all to the mainland or all abroad; above the
+/// limit of SendBatchSms also one signature and the same values.
+#[must_use]
+pub fn fits(a: &Item, b: &Item, most: usize) -> bool {
+    let mainland = |item: &Item| item.recipient.china_national().is_some();
+    let writable = |item: &Item| number(&item.recipient).is_some();
+    let alike = match (named(a), named(b)) {
+        (Some((a, _)), Some((b, _))) => a == b,
+        _ => a.content == b.content,
+    };
+    // A number that cannot be written is refused alone.
+    let together =
+        mainland(a) == mainland(b) && (writable(a) && writable(b) || a.recipient == b.recipient);
+    alike && together && (most <= MOST_BATCH || is_one_text(a, b))
 }
 
 /// The number as SendSms takes it: 11 digits for the mainland, country code and number without plus for others.
 ///
 /// `None` for a foreign number that reads as a mainland one in that form: `+1 650 555 0100` becomes `16505550100`,
 /// which is somebody else's handset.
-fn number(phone: &Phone) -> Option<&str> {
+pub(super) fn number(phone: &Phone) -> Option<&str> {
     if let Some(national) = phone.china_national() {
         return Some(national);
     }
     let digits = phone.expose().trim_start_matches('+');
     Phone::parse_lenient(digits).is_err().then_some(digits)
-}
-
-/// What an answer means for the item of the call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    pub result: ItemResult,
-    /// The code is not in the table.
-    pub undocumented: bool,
-}
-
-impl From<ItemResult> for Verdict {
-    fn from(result: ItemResult) -> Self {
-        Self {
-            result,
-            undocumented: false,
-        }
-    }
 }
 
 /// Reads an answer.
@@ -95,13 +147,7 @@ impl From<ItemResult> for Verdict {
 #[must_use]
 pub fn interpret(answer: &Answer) -> Verdict {
     let status = answer.status;
-    let by_status = || -> Verdict {
-        match status {
-            200 => unknown("unparsable"),
-            _ => unknown(format!("http_{status}")),
-        }
-        .into()
-    };
+    let by_status = || by_status(status);
     if !matches!(status, 200 | 400..=599) || matches!(status, 502 | 504) {
         return by_status();
     }
@@ -123,48 +169,19 @@ pub fn interpret(answer: &Answer) -> Verdict {
 }
 
 fn refusal(answer: &Answer, code: &str, message: &str) -> Verdict {
-    let retry_after_ms = retry_after(answer);
-    let rejected = |disposition, blame, message: &str| AttemptResult::Rejected {
-        disposition,
-        blame,
-        vendor_code: code.chars().take(64).collect(),
-        message: brief(message),
-        retry_after_ms,
+    let refusal = Refusal {
+        code,
+        message,
+        status: answer.status,
+        retry_after_ms: retry_after(answer),
     };
-    match codes::submit(code) {
-        Some(row) if row.disposition == Disposition::Unknown => unknown(code).into(),
-        Some(row) => rejected(row.disposition, row.blame, message).into(),
-        None if answer.status >= 500 => unknown(format!("http_{}", answer.status)).into(),
-        None => {
-            // The names of the throttling codes are not documented; their status and header are.
-            let throttled = answer.status == 429 || retry_after_ms.is_some();
-            let (disposition, blame) = if throttled {
-                (Disposition::RetrySame, Blame::Capacity)
-            } else {
-                (Disposition::RetryOther, Blame::Channel)
-            };
-            Verdict {
-                result: rejected(disposition, blame, &format!("undocumented code: {message}")),
-                undocumented: true,
-            }
-        }
-    }
+    refuse(&codes::CATALOGUE, refusal)
 }
 
 fn retry_after(answer: &Answer) -> Option<u32> {
     let value = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
     let millis: u64 = value.trim().parse().ok()?;
     (millis > 0).then(|| millis.clamp(100, 120_000) as u32)
-}
-
-/// A string or a number as text; nothing for what is empty or of another kind.
-pub(super) fn lenient_text(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -196,6 +213,62 @@ mod tests {
         assert_eq!(written("+6581234567").as_deref(), Some("6581234567"));
         assert_eq!(written("+12125550100").as_deref(), Some("12125550100"));
         assert_eq!(written("+16505550100"), None);
+    }
+
+    fn item(number: &str, code: &str, value: &str) -> Item {
+        Item {
+            recipient: number.parse().unwrap(),
+            sign_name: "测试签名".into(),
+            content: Content::Named {
+                code: code.into(),
+                params: [("code".to_owned(), value.to_owned())].into(),
+            },
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn one_text_goes_by_send_sms_and_different_ones_by_send_batch_sms() {
+        let id = CallId::from_random(1);
+        let a = item("+8613800138000", "SMS_1", "1111");
+        let b = item("+8613900139000", "SMS_1", "1111");
+        let call = outgoing(id, &[a.clone(), b.clone()]).unwrap();
+        assert_eq!(call.action, "SendSms");
+        assert_eq!(call.query[0].1, "13800138000,13900139000");
+        assert!(call.form.is_empty());
+
+        let c = item("+8613900139000", "SMS_1", "a b+c&d=*~");
+        let call = outgoing(id, &[a.clone(), c.clone()]).unwrap();
+        assert_eq!(call.action, "SendBatchSms");
+        assert_eq!(
+            call.query,
+            [
+                ("TemplateCode", "SMS_1".to_owned()),
+                ("OutId", id.to_string())
+            ]
+        );
+        let form: Vec<&str> = call.form.iter().map(|(_, v)| v.as_str()).collect();
+        let wanted = [
+            r#"["13800138000","13900139000"]"#,
+            r#"["测试签名","测试签名"]"#,
+            r#"[{"code":"1111"},{"code":"a b+c&d=*~"}]"#,
+        ];
+        assert_eq!(form, wanted);
+
+        let other = item("+8613900139000", "SMS_2", "1111");
+        assert!(outgoing(id, &[a.clone(), other.clone()]).is_err());
+        for (with, most, want) in [
+            (&b, MOST, true),
+            (&c, MOST_BATCH, true),
+            (&c, MOST, false),
+            (&other, 1, false),
+            (&item("+6581234567", "SMS_1", "1111"), 1, false),
+        ] {
+            assert_eq!(fits(&a, with, most), want, "{with:?} {most}");
+        }
+        let ambiguous = item("+16505550100", "SMS_1", "1");
+        assert!(!fits(&item("+6581234567", "SMS_1", "1"), &ambiguous, 1));
+        assert!(fits(&ambiguous, &ambiguous, 1) && outgoing(id, &[ambiguous]).is_err());
     }
 
     #[test]

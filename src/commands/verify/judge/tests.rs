@@ -30,7 +30,8 @@ fn end(n: i64, outcome: &str) -> End {
 fn said(result: &str) -> CallResult {
     CallResult {
         taken: result == "accepted",
-        unknown: result == "unknown",
+        refused: result.ends_with("not_called"),
+        unknown: result.starts_with("unknown"),
     }
 }
 
@@ -54,6 +55,7 @@ fn good() -> (Log, Tables) {
             id: Some(id(n)),
             at: NOW,
             moved_from: None,
+            redriven: false,
         };
         log.requests.insert(at(Topic::RequestsNotice, n), request);
         log.outcomes.push((id(n), end(n, "delivered")));
@@ -138,6 +140,7 @@ fn repeats_moved_records_and_dead_letters_need_no_outcome_of_their_own() {
             id: Some(id(0)),
             at: NOW,
             moved_from: None,
+            redriven: false,
         };
         add(10, repeat);
         let unread = Request { id: None, ..repeat };
@@ -152,6 +155,28 @@ fn repeats_moved_records_and_dead_letters_need_no_outcome_of_their_own() {
         log.buried.insert(at(Topic::RequestsNotice, 11));
     };
     assert_eq!(faults(true, others), []);
+}
+
+#[test]
+fn what_is_sent_again_without_an_announcement_is_found_once_that_must_be_there() {
+    let plant = |announced: bool, age_ms: i64| {
+        move |log: &mut Log, _: &mut Tables| {
+            let place = at(Topic::RequestsNotice, 1);
+            let request = log.requests.get_mut(&place).unwrap();
+            (request.redriven, request.at) = (true, NOW.plus_millis(-age_ms));
+            if announced {
+                log.announced.insert(id(1));
+            }
+        }
+    };
+    let fault = [Fault::Unannounced {
+        message: id(1),
+        request: record(Topic::RequestsNotice, 1),
+    }];
+    assert_eq!(faults(true, plant(false, 0)), fault);
+    assert_eq!(faults(false, plant(false, BEHIND_MS)), fault);
+    assert_eq!(faults(false, plant(false, 0)), []);
+    assert_eq!(faults(true, plant(true, 0)), []);
 }
 
 #[test]
@@ -198,6 +223,8 @@ fn a_second_call_that_may_have_been_taken_is_found_unless_the_lane_allows_it() {
     assert_eq!(again("otp", "accepted"), twice);
     assert_eq!(again("otp", "unknown"), []);
     assert_eq!(again("marketing", "rejected"), []);
+    // Given up for dead, its sender came back and had never called.
+    assert_eq!(again("notice", "unknown, then not_called"), []);
     // An answer that came after the call was taken for unknown.
     let late = faults(false, |log, _| {
         for (n, call) in [(1, 0), (2, 77)] {
@@ -229,6 +256,7 @@ fn what_retention_has_cut_is_not_held_against_anyone() {
             id: Some(id(20)),
             at: NOW.plus_millis(-5_000),
             moved_from: None,
+            redriven: false,
         };
         log.requests.insert(at(Topic::RequestsNotice, 20), request);
         tables.sums = Some(BTreeMap::new());
@@ -264,6 +292,7 @@ fn an_id_that_is_used_again_after_its_window_is_another_message() {
                 id: Some(id(0)),
                 at: NOW.plus_millis(age),
                 moved_from: None,
+                redriven: false,
             };
             log.requests.insert(at(Topic::RequestsNotice, 30), request);
         })

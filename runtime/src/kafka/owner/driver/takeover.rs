@@ -1,25 +1,23 @@
 //! Gaining and losing partitions.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use jixinda_schemas::{
     Topic, WriterId,
     codec::{self, About},
     event::{Opened, kind},
     headers::Headers,
+    topic::Cleanup,
 };
 use tracing::{info, warn};
 
-use super::{Driver, Held, Phase, RETAKE_AFTER};
+use super::{ASK_AGAIN, Driver, Held, RETAKE_AFTER};
 use crate::{
     kafka::{
         Error, OwnedRecord,
-        fence::Fence,
         member::{Change, Committed},
-        owner::{Marks, Metadata, Role},
+        owner::{Marks, Role},
+        seat::{Advance, Metadata, Seat},
     },
     metrics,
 };
@@ -41,6 +39,7 @@ impl<R: Role> Driver<R> {
                             held.assigned = true;
                             held.paused.clear();
                         }
+                        self.hold_back(number);
                     }
                 }
                 Change::Assigned(partitions) => {
@@ -86,17 +85,11 @@ impl<R: Role> Driver<R> {
             role: self.spec.role.as_str().into(),
             number: rand::random(),
         };
-        let metadata: BTreeMap<Topic, Metadata> = committed
-            .iter()
-            .map(|c| (c.topic, Metadata::read(c)))
-            .collect();
+        let metadata: BTreeMap<Topic, Metadata> =
+            committed.iter().map(|c| (c.topic, c.read())).collect();
         let marks: Marks = metadata
             .iter()
             .filter_map(|(topic, m)| m.mark.map(|mark| (*topic, mark)))
-            .collect();
-        let fences = metadata
-            .into_iter()
-            .map(|(topic, m)| (topic, Fence::from_base(m.writers)))
             .collect();
         let state = self.role.open(number, &writer, &marks);
         self.out.owner = Some((number, writer.number));
@@ -104,21 +97,38 @@ impl<R: Role> Driver<R> {
             self.out.opened(self.opened_record(*topic, number, &writer));
         }
         self.out.owner = None;
-        let left = self.spec.writes.len();
+        let (writes, kept) = (self.spec.writes.len(), self.spec.kept);
         info!(role = self.spec.role, partition = number, %writer, "taking over");
         self.held.insert(
             number,
             Held {
                 state,
-                writer,
-                fences,
-                own_opened: HashSet::new(),
-                phase: Phase::Opening { left },
+                seat: Seat::take(writer, writes, metadata, kept),
+                lost: None,
+                former: Vec::new(),
                 assigned: true,
                 since: Instant::now(),
+                unanswered: None,
                 paused: Vec::new(),
             },
         );
+        self.hold_back(number);
+    }
+
+    /// Pauses what may not be read yet: before the kept state, or beyond the ends.
+    fn hold_back(&mut self, number: i32) {
+        let Some(held) = self.held.get_mut(&number) else {
+            return;
+        };
+        for topic in &self.spec.reads {
+            if !held.seat.may_read(*topic) && !held.paused.contains(topic) {
+                // Without the pause each record is read again until its time comes: slow, not wrong.
+                if let Err(e) = self.member.set_paused(*topic, number, true) {
+                    warn!(role = self.spec.role, %topic, error = &e as &dyn std::error::Error, "pause failed");
+                }
+                held.paused.push(*topic);
+            }
+        }
     }
 
     fn opened_record(&self, topic: Topic, partition: i32, writer: &WriterId) -> OwnedRecord {
@@ -141,7 +151,9 @@ impl<R: Role> Driver<R> {
         OwnedRecord {
             topic,
             partition: Some(partition),
-            key: None,
+            // A compacted topic wants a key; one for each writer, so that none takes the place of another.
+            key: matches!(topic.cleanup(), Cleanup::Compact { .. })
+                .then(|| format!("opened/{writer}").into_bytes()),
             value: Some(value),
             headers,
         }
@@ -154,52 +166,76 @@ impl<R: Role> Driver<R> {
             let Some(held) = self.held.get_mut(&number).filter(|h| h.assigned) else {
                 continue;
             };
-            match &mut held.phase {
-                Phase::Opening { left: 0 } => {
-                    let mut ends = HashMap::new();
-                    for topic in &self.spec.reads {
-                        match self.out.end(*topic, number) {
-                            Ok(end) => drop(ends.insert(*topic, end)),
-                            Err(e) => warn!(
-                                role = self.spec.role,
-                                error = &e as &dyn std::error::Error,
-                                "will ask again"
-                            ),
-                        }
-                    }
-                    if ends.len() == self.spec.reads.len() {
-                        held.phase = Phase::Folding { ends };
-                    }
+            if held.lost.is_some_and(|at| at.elapsed() >= RETAKE_AFTER)
+                && let Err(e) = self.retake(number)
+            {
+                warn!(
+                    role = self.spec.role,
+                    error = &e as &dyn std::error::Error,
+                    "takeover failed, will try again"
+                );
+                if let Some(held) = self.held.get_mut(&number) {
+                    held.lose();
                 }
-                Phase::Folding { ends } => {
-                    ends.retain(|topic, end| {
-                        self.member
-                            .next(*topic, number)
-                            .is_none_or(|next| next < *end)
-                    });
-                    if ends.is_empty() {
-                        held.phase = Phase::Acting;
-                        self.role.caught_up(&mut held.state);
-                        let seconds = held.since.elapsed().as_secs_f64();
-                        metrics::takeover(&self.spec.role, seconds);
-                        info!(role = self.spec.role, partition = number, seconds, "acting");
-                    }
-                }
-                Phase::Lost { since } if since.elapsed() >= RETAKE_AFTER => {
-                    if let Err(e) = self.retake(number) {
+            }
+            let Some(held) = self.held.get_mut(&number) else {
+                continue;
+            };
+            let patient = held.unanswered.is_some_and(|at| at.elapsed() < ASK_AGAIN);
+            if held.seat.wants_ends() && !patient {
+                let out = &self.out;
+                let asked = self.spec.reads.iter();
+                let ends: Result<BTreeMap<_, _>, Error> = asked
+                    .map(|topic| Ok((*topic, out.end(*topic, number)?)))
+                    .collect();
+                held.unanswered = None;
+                match ends {
+                    Ok(ends) => held.seat.fold_to(ends),
+                    Err(e) => {
+                        held.unanswered = Some(Instant::now());
                         warn!(
                             role = self.spec.role,
+                            partition = number,
                             error = &e as &dyn std::error::Error,
-                            "takeover failed, will try again"
+                            "will ask again"
                         );
-                        if let Some(held) = self.held.get_mut(&number) {
-                            held.phase = Phase::Lost {
-                                since: Instant::now(),
-                            };
-                        }
                     }
                 }
-                Phase::Opening { .. } | Phase::Acting | Phase::Lost { .. } => {}
+            }
+            match held.seat.advance(|topic| self.member.next(topic, number)) {
+                Advance::None => self.hold_back(number),
+                Advance::KeptRead => {
+                    self.role.restored(&mut held.state);
+                    let seconds = held.since.elapsed().as_secs_f64();
+                    info!(
+                        role = self.spec.role,
+                        partition = number,
+                        seconds,
+                        "kept state read"
+                    );
+                    self.read_on(number);
+                }
+                Advance::Acting => {
+                    self.role.caught_up(&mut held.state);
+                    let seconds = held.since.elapsed().as_secs_f64();
+                    metrics::takeover(&self.spec.role, seconds);
+                    info!(role = self.spec.role, partition = number, seconds, "acting");
+                    self.read_on(number);
+                }
+            }
+        }
+    }
+
+    /// Resumes what was held back.
+    fn read_on(&mut self, number: i32) {
+        let Some(held) = self.held.get_mut(&number) else {
+            return;
+        };
+        for topic in std::mem::take(&mut held.paused) {
+            if let Err(e) = self.member.set_paused(topic, number, false) {
+                // Not resumed is not read: the seat is taken anew.
+                warn!(role = self.spec.role, %topic, error = &e as &dyn std::error::Error, "resume failed");
+                held.lose();
             }
         }
     }
@@ -208,7 +244,7 @@ impl<R: Role> Driver<R> {
         metrics::fenced(&self.spec.role);
         let committed = self.member.committed(number)?;
         for c in &committed {
-            self.member.seek(c.topic, number, Metadata::read(c).floor)?;
+            self.member.seek(c.topic, number, c.read().floor)?;
         }
         if let Some(held) = self.held.remove(&number) {
             self.role.close(number, held.state, &mut self.out);
