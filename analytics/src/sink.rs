@@ -222,15 +222,6 @@ impl Sink {
 
     fn drop_but(&mut self, kept: &[i32]) {
         self.revoked = false;
-        let gone: Vec<i32> = self
-            .lanes
-            .keys()
-            .map(|(_, p)| *p)
-            .filter(|p| !kept.contains(p))
-            .collect();
-        for partition in gone {
-            self.member.forget(partition);
-        }
         self.lanes.retain(|(_, p), _| kept.contains(p));
     }
 

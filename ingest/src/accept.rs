@@ -272,7 +272,7 @@ pub(crate) fn judge(
         repeatable,
         lane: accepted.lane,
         characters: accepted.text.chars().count(),
-        segments: segments::count(&accepted.text, request.recipient.region()),
+        segments: segments::count(&accepted.text, &request.recipient),
         not_after: accepted.not_after,
         request,
     })

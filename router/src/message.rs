@@ -202,7 +202,7 @@ impl Entry {
             accepted_at: self.accepted_at,
             lane: self.lane,
             carrier: phone.carrier(),
-            region: phone.region().to_owned(),
+            region: phone.region(),
             recipient: Some(phone.clone()),
             template: Some(self.request.template.clone()),
             signature: self.signature(),

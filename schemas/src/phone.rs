@@ -77,14 +77,19 @@ impl Phone {
         self.china_national().map_or(Carrier::Other, china_carrier)
     }
 
-    /// `CN` for mainland China, `INTL` otherwise.
+    /// The country that issued the number, as ISO 3166-1 alpha-2: `CN` for mainland China, `HK`, `US`. `INTL` for what
+    /// belongs to no country (+870, +883) or is not assigned. Where countries share a code (+1, +7, +44), by
+    /// libphonenumber's ranges.
     #[must_use]
-    pub fn region(&self) -> &'static str {
+    pub fn region(&self) -> String {
+        const NONE: &str = "INTL";
         if self.china_national().is_some() {
-            "CN"
-        } else {
-            "INTL"
+            return "CN".to_owned();
         }
+        phonenumber::parse(None, self.expose())
+            .ok()
+            .and_then(|number| number.country().id())
+            .map_or_else(|| NONE.to_owned(), |id| id.as_ref().to_owned())
     }
 }
 
@@ -260,5 +265,37 @@ mod tests {
         assert_eq!(carrier("17000138000"), Carrier::Telecom);
         assert_eq!(carrier("17100138000"), Carrier::Unicom);
         assert_eq!(carrier("19200138000"), Carrier::Broadnet);
+    }
+
+    #[test]
+    fn a_number_tells_its_country() {
+        let region = |n: &str| n.parse::<Phone>().unwrap().region();
+        for (number, country) in [
+            ("+8613800138000", "CN"),
+            ("+85261234567", "HK"),
+            ("+85366123456", "MO"),
+            ("+886912345678", "TW"),
+            ("+16502530000", "US"),
+            ("+16042530000", "CA"),
+            ("+447400123456", "GB"),
+            ("+79123456789", "RU"),
+            ("+77710009998", "KZ"),
+            ("+6581234567", "SG"),
+            ("+870773111632", "INTL"),
+            ("+99912345678", "INTL"),
+        ] {
+            assert_eq!(region(number), country, "{number}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_number_has_a_country_or_none(digits in "[1-9][0-9]{7,14}") {
+            if let Ok(phone) = format!("+{digits}").parse::<Phone>() {
+                let region = phone.region();
+                let iso = region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase());
+                proptest::prop_assert!(iso || region == "INTL", "{}", region);
+            }
+        }
     }
 }

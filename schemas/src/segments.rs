@@ -6,15 +6,17 @@
 
 use std::borrow::Cow;
 
+use crate::Phone;
+
 /// The printable part of the GSM 03.38 default alphabet, with LF and CR.
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 /// The extension table; each costs two septets.
 const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// Segments of the full text, signature included, for a recipient in `region` (`CN` or other).
+/// Segments of the full text, signature included, to `recipient`.
 #[must_use]
-pub fn count(text: &str, region: &str) -> u32 {
-    if region == "CN" {
+pub fn count(text: &str, recipient: &Phone) -> u32 {
+    if recipient.china_national().is_some() {
         china(text)
     } else {
         international(text)
@@ -155,21 +157,29 @@ fn parts(costs: &[usize], single: usize, each: usize) -> u32 {
 mod tests {
     use super::*;
 
+    fn home() -> Phone {
+        "+8613800138000".parse().unwrap()
+    }
+
+    fn abroad() -> Phone {
+        "+16502530000".parse().unwrap()
+    }
+
     #[test]
     fn chinese_billing_counts_characters_with_the_signature() {
         let text = |body: usize| format!("【测试签名】{}", "字".repeat(body));
-        assert_eq!(count(&text(64), "CN"), 1);
-        assert_eq!(count(&text(65), "CN"), 2);
-        assert_eq!(count(&text(128), "CN"), 2);
-        assert_eq!(count(&text(129), "CN"), 3);
+        assert_eq!(count(&text(64), &home()), 1);
+        assert_eq!(count(&text(65), &home()), 2);
+        assert_eq!(count(&text(128), &home()), 2);
+        assert_eq!(count(&text(129), &home()), 3);
     }
 
     #[test]
     fn extension_characters_cost_two_septets() {
-        assert_eq!(count(&"a".repeat(160), "INTL"), 1);
-        assert_eq!(count(&"a".repeat(161), "INTL"), 2);
-        assert_eq!(count(&"€".repeat(80), "INTL"), 1);
-        assert_eq!(count(&"€".repeat(81), "INTL"), 2);
+        assert_eq!(count(&"a".repeat(160), &abroad()), 1);
+        assert_eq!(count(&"a".repeat(161), &abroad()), 2);
+        assert_eq!(count(&"€".repeat(80), &abroad()), 1);
+        assert_eq!(count(&"€".repeat(81), &abroad()), 2);
     }
 
     #[test]
@@ -182,15 +192,15 @@ mod tests {
 
     #[test]
     fn a_surrogate_pair_is_never_split() {
-        assert_eq!(count(&"😀".repeat(35), "INTL"), 1);
-        assert_eq!(count(&"😀".repeat(67), "INTL"), 3);
+        assert_eq!(count(&"😀".repeat(35), &abroad()), 1);
+        assert_eq!(count(&"😀".repeat(67), &abroad()), 3);
     }
 
     #[test]
     fn one_curly_quote_costs_more_than_half_of_a_segment_unless_it_is_replaced() {
         let text = format!("It’s {}", "x".repeat(150));
         assert_eq!(
-            (measure(&text).charset, count(&text, "US")),
+            (measure(&text).charset, count(&text, &abroad())),
             (Charset::Ucs2, 3)
         );
         let plain = smart(&text);

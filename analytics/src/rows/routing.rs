@@ -25,7 +25,7 @@ pub struct Routing {
     pub template: String,
     pub signature: String,
     pub carrier: &'static str,
-    pub region: &'static str,
+    pub region: String,
     pub phone_hash: String,
     pub phone_masked: String,
     pub segments: u32,

@@ -171,7 +171,7 @@ fn make(
 ) -> Routed {
     let (n, seed, directory_offset, health_offset) = basis;
     let recipient = entry.recipient();
-    let segments = segments::count(&accepted.text, recipient.region());
+    let segments = segments::count(&accepted.text, recipient);
     let (content, sign_name) = decision
         .choice
         .as_ref()

@@ -6,10 +6,11 @@
 mod assign;
 mod committer;
 mod join;
+mod next;
 mod offsets;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -31,6 +32,7 @@ use super::{Error, Kafka, seat::Metadata};
 use crate::metrics;
 use committer::Committer;
 use join::{Fetch, Rejoins};
+use next::Next;
 use offsets::{commit, committed_offsets, describe, listed};
 
 const CALL: Duration = Duration::from_secs(10);
@@ -94,8 +96,7 @@ struct Context {
     /// The broker takes another member for this one.
     fenced: AtomicBool,
     changes: Mutex<VecDeque<Change>>,
-    /// Next offset of everything held or kept.
-    next: Mutex<HashMap<(Topic, i32), i64>>,
+    next: Mutex<Next>,
     /// Committed before a revoke returns.
     line: Mutex<Vec<Commit>>,
 }
@@ -225,8 +226,11 @@ impl Member {
             Some(Ok(message)) => {
                 use rdkafka::Message as _;
                 if let Some(topic) = self.context().terms.kafka.logical(message.topic()) {
-                    lock(&self.context().next)
-                        .insert((topic, message.partition()), message.offset() + 1);
+                    lock(&self.context().next).set(
+                        topic,
+                        message.partition(),
+                        message.offset() + 1,
+                    );
                 }
                 Ok(Some(message))
             }
@@ -256,15 +260,10 @@ impl Member {
         lock(&self.context().changes).drain(..).collect()
     }
 
-    /// The partition's state was dropped: when it is assigned again, reading starts at what is committed.
-    pub fn forget(&self, partition: i32) {
-        lock(&self.context().next).retain(|(_, p), _| *p != partition);
-    }
-
     /// Next offset of a topic of a partition that is held.
     #[must_use]
     pub fn next(&self, topic: Topic, partition: i32) -> Option<i64> {
-        lock(&self.context().next).get(&(topic, partition)).copied()
+        lock(&self.context().next).of(topic, partition)
     }
 
     /// What a revoke commits from now on.
@@ -334,7 +333,7 @@ impl Member {
                 CALL,
             )
             .map_err(Error::client(format!("cannot seek {topic}/{partition}")))?;
-        lock(&context.next).insert((topic, partition), offset);
+        lock(&context.next).set(topic, partition, offset);
         Ok(())
     }
 

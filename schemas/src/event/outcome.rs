@@ -87,7 +87,7 @@ pub struct Outcome {
     pub recipient: Option<Phone>,
     /// Who first issued the number.
     pub carrier: Carrier,
-    /// `CN` or `INTL`.
+    /// Country that issued the number (ISO 3166-1 alpha-2), or `INTL`.
     pub region: String,
     /// Template that the request named.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,26 +44,20 @@ impl Context {
                 self.terms.role
             )));
         }
-        let next = lock(&self.next).clone();
-        let (kept, new): (Vec<i32>, Vec<i32>) = held.iter().partition(|p| {
-            self.terms
-                .topics
-                .iter()
-                .all(|t| next.contains_key(&(*t, **p)))
-        });
-        let mut start = TopicPartitionList::new();
-        for (topic, p) in self
-            .terms
-            .topics
+        let next = {
+            let mut next = lock(&self.next);
+            next.hold(&held);
+            next.clone()
+        };
+        let (kept, new): (Vec<i32>, Vec<i32>) = held
             .iter()
-            .flat_map(|t| kept.iter().map(move |p| (*t, *p)))
-        {
-            add(
-                &mut start,
-                &self.terms.kafka.topic(topic),
-                p,
-                next[&(topic, p)],
-            )?;
+            .partition(|p| self.terms.topics.iter().all(|t| next.of(*t, **p).is_some()));
+        let mut start = TopicPartitionList::new();
+        let places = self.terms.topics.iter();
+        for (topic, p) in places.flat_map(|t| kept.iter().map(move |p| (*t, *p))) {
+            if let Some(next) = next.of(topic, p) {
+                add(&mut start, &self.terms.kafka.topic(topic), p, next)?;
+            }
         }
         let mut assigned: BTreeMap<i32, Vec<Committed>> = BTreeMap::new();
         if !new.is_empty() {
@@ -96,7 +90,7 @@ impl Context {
                 };
                 let from = (self.terms.start_at)(&committed);
                 add(&mut start, element.topic(), element.partition(), from)?;
-                lock(&self.next).insert((topic, element.partition()), from);
+                lock(&self.next).set(topic, element.partition(), from);
                 assigned
                     .entry(element.partition())
                     .or_default()

@@ -1,7 +1,7 @@
 //! Joining a group, and joining it again.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -143,7 +143,7 @@ impl Member {
             terms,
             fenced: AtomicBool::new(false),
             changes: Mutex::new(changes),
-            next: Mutex::new(HashMap::new()),
+            next: Mutex::default(),
             line: Mutex::default(),
         };
         let consumer: BaseConsumer<Context> = client

@@ -181,10 +181,11 @@ impl<R: Role> Driver<R> {
         }
     }
 
-    /// Whatever was held is dropped by the new member's first changes.
+    /// Whatever was held is dropped, as the new member's first changes say.
     fn rejoin(&mut self) -> Result<(), Error> {
         let new = Arc::new(self.member.rejoin()?);
-        std::mem::replace(&mut self.member, new).retire()
+        std::mem::replace(&mut self.member, new).retire()?;
+        self.apply(self.member.changes())
     }
 
     /// Folds up to a batch of records. Returns whether there were any.

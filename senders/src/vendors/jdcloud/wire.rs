@@ -52,7 +52,7 @@ pub fn fits(a: &Item, b: &Item) -> bool {
 pub(super) fn numbers(items: &[Item]) -> Vec<Number> {
     let number = |item: &Item| Number {
         recipient: item.recipient.clone(),
-        parts: segments::count(&item.text, item.recipient.region()),
+        parts: segments::count(&item.text, &item.recipient),
     };
     items.iter().map(number).collect()
 }

@@ -26,7 +26,8 @@ pub(super) fn check(id: &str, inputs: &Value, expected: &Value) -> bool {
     let body: String = sample.chars().cycle().take(length as usize).collect();
     let text = format!("【{signature}】{body}");
     assert_eq!(Some(text.chars().count() as u64), number("chars"), "{id}");
-    let billed = u64::from(segments::count(&text, "CN"));
+    let recipient = "+8613800138000".parse().unwrap();
+    let billed = u64::from(segments::count(&text, &recipient));
     assert_eq!(Some(billed), number("billed_parts"), "{id}");
     true
 }

@@ -76,7 +76,6 @@ impl<R: Role> Driver<R> {
                 );
                 self.role.close(number, held.state, &mut self.out);
             }
-            self.member.forget(number);
         }
     }
 
