@@ -6,7 +6,7 @@ use std::{
 };
 
 use jixinda_runtime::{kafka::owner::Share, pacer::Pacer};
-use jixinda_schemas::{ChannelId, Lane, directory::Channel, event::Gate};
+use jixinda_schemas::{AttemptId, ChannelId, Lane, directory::Channel, event::Gate};
 
 /// Submit results that the breaker looks at, and how many of them open it.
 const WINDOW: usize = 20;
@@ -28,8 +28,16 @@ struct Breaker {
 struct Open {
     until: Duration,
     pause: Duration,
-    /// When the probe went out.
-    probe: Option<Duration>,
+    probe: Option<Probe>,
+}
+
+/// A message that goes to an ejected channel.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    attempt: AttemptId,
+    /// Number of the decision: from 2 it was refused elsewhere.
+    n: u16,
+    at: Duration,
 }
 
 /// All channels of this instance.
@@ -63,7 +71,9 @@ impl Admission {
             return (room == 0).then_some(Gate::Capacity);
         };
         if let Some(open) = &state.breaker.open {
-            let probing = open.probe.is_some_and(|at| now < at + PROBE_PATIENCE);
+            let probing = open
+                .probe
+                .is_some_and(|probe| now < probe.at + PROBE_PATIENCE);
             if now < open.until || probing {
                 return Some(Gate::Breaker);
             }
@@ -74,14 +84,24 @@ impl Admission {
         (!fits).then_some(Gate::Capacity)
     }
 
-    /// A message of `lane` was routed to the channel.
-    pub fn admitted(&mut self, channel: &Channel, lane: Lane, share: Share, now: Duration) {
+    /// A message of `lane` was routed to the channel, by its decision number `n`.
+    pub fn admitted(
+        &mut self,
+        channel: &Channel,
+        (lane, share): (Lane, Share),
+        (attempt, n): (AttemptId, u16),
+        now: Duration,
+    ) {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
         let state = self.state(&channel.id);
         state.all.take(now, rate);
         state.lanes[lane.index()].take(now, rate * lane.rate_part());
         if let Some(open) = &mut state.breaker.open {
-            open.probe = Some(now);
+            open.probe = Some(Probe {
+                attempt,
+                n,
+                at: now,
+            });
         }
     }
 
@@ -92,18 +112,27 @@ impl Admission {
     }
 
     /// A vendor call ended; `fault` when the channel is to blame. `jitter` is 0 to 1.
-    pub fn submitted(&mut self, channel: &ChannelId, fault: bool, now: Duration, jitter: f64) {
+    pub fn submitted(
+        &mut self,
+        channel: &ChannelId,
+        (attempt, fault): (AttemptId, bool),
+        now: Duration,
+        jitter: f64,
+    ) {
         let breaker = &mut self.state(channel).breaker;
         if let Some(open) = &mut breaker.open {
             // Only the probe's result moves an open breaker; stragglers from before do not.
-            if open.probe.is_none() {
+            let Some(probe) = open.probe.filter(|probe| probe.attempt == attempt) else {
                 return;
-            }
+            };
             if !fault {
                 *breaker = Breaker::default();
                 return;
             }
-            open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+            // What is refused wherever it goes says little of this channel.
+            if probe.n == 1 {
+                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+            }
             open.until = now + open.pause.mul_f64(1.0 + 0.2 * jitter);
             open.probe = None;
             return;
@@ -147,10 +176,15 @@ mod tests {
         .unwrap()
     }
 
+    /// The one that is routed at a time.
+    fn attempt(at: Duration) -> AttemptId {
+        format!("{:032x}", at.as_millis()).parse().unwrap()
+    }
+
     fn admit(a: &mut Admission, c: &Channel, lane: Lane, share: Share, now: Duration) -> bool {
         let open = a.gate(c, lane, share, now).is_none();
         if open {
-            a.admitted(c, lane, share, now);
+            a.admitted(c, (lane, share), (attempt(now), 1), now);
         }
         open
     }
@@ -212,16 +246,34 @@ mod tests {
         let (mut a, c) = (Admission::default(), channel(1000, 100));
         let at = Duration::from_millis;
         for _ in 0..5 {
-            a.submitted(&c.id, true, at(0), 0.0);
+            a.submitted(&c.id, (attempt(at(0)), true), at(0), 0.0);
         }
         assert_eq!(a.gate(&c, Lane::Otp, ALL, at(4_999)), Some(Gate::Breaker));
         assert!(admit(&mut a, &c, Lane::Otp, ALL, at(5_000)));
         assert_eq!(a.gate(&c, Lane::Otp, ALL, at(5_100)), Some(Gate::Breaker));
-        a.submitted(&c.id, true, at(5_200), 0.0);
+        // Of a call that was under way before.
+        for fault in [true, false] {
+            a.submitted(&c.id, (attempt(at(1)), fault), at(5_100), 0.0);
+            assert_eq!(a.gate(&c, Lane::Otp, ALL, at(5_100)), Some(Gate::Breaker));
+        }
+        a.submitted(&c.id, (attempt(at(5_000)), true), at(5_200), 0.0);
         assert_eq!(a.gate(&c, Lane::Otp, ALL, at(15_100)), Some(Gate::Breaker));
         assert!(admit(&mut a, &c, Lane::Otp, ALL, at(15_200)));
-        a.submitted(&c.id, false, at(15_300), 0.0);
+        a.submitted(&c.id, (attempt(at(15_200)), false), at(15_300), 0.0);
         assert_eq!(a.gate(&c, Lane::Otp, ALL, at(15_400)), None);
         assert!(a.ejected().is_empty());
+    }
+
+    #[test]
+    fn a_probe_that_was_refused_elsewhere_does_not_lengthen_the_pause() {
+        let (mut a, c) = (Admission::default(), channel(1000, 100));
+        let at = Duration::from_millis;
+        for _ in 0..5 {
+            a.submitted(&c.id, (attempt(at(0)), true), at(0), 0.0);
+        }
+        a.admitted(&c, (Lane::Otp, ALL), (attempt(at(5_000)), 2), at(5_000));
+        a.submitted(&c.id, (attempt(at(5_000)), true), at(5_200), 0.0);
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(10_100)), Some(Gate::Breaker));
+        assert_eq!(a.gate(&c, Lane::Otp, ALL, at(10_200)), None);
     }
 }

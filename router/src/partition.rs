@@ -24,7 +24,7 @@ use jixinda_runtime::{
     },
 };
 use jixinda_schemas::{
-    ChannelId, MessageId, Phone, Reason, Timestamp, Topic, WriterId, seal::PlatformKey,
+    AttemptId, ChannelId, MessageId, Phone, Reason, Timestamp, Topic, WriterId, seal::PlatformKey,
 };
 
 use closed::Closed;
@@ -100,6 +100,7 @@ pub(crate) struct Chore {
 pub(crate) enum ChannelNews {
     Submitted {
         channel: ChannelId,
+        attempt: AttemptId,
         fault: bool,
         at: Timestamp,
     },

@@ -340,9 +340,15 @@ impl Router {
                 ChannelNews::InFlight { channel, change } => {
                     self.admission.in_flight(&channel, change)
                 }
-                ChannelNews::Submitted { channel, fault, at } if now.since(at) < STALE_NEWS_MS => {
+                ChannelNews::Submitted {
+                    channel,
+                    attempt,
+                    fault,
+                    at,
+                } if now.since(at) < STALE_NEWS_MS => {
+                    let jitter = rand::random();
                     self.admission
-                        .submitted(&channel, fault, uptime, rand::random());
+                        .submitted(&channel, (attempt, fault), uptime, jitter);
                 }
                 ChannelNews::Account { channel, code, at } if now.since(at) < STALE_NEWS_MS => {
                     let view = self.shared.directory.view();

@@ -129,6 +129,18 @@ impl Attempt {
         }
     }
 
+    /// When its call began, as well as is known: by its result, its claim, its decision.
+    #[must_use]
+    pub fn begun_at(&self) -> Option<Timestamp> {
+        let claimed = match self.claim {
+            Some(Claim::Started { at, .. }) => Some(at),
+            _ => None,
+        };
+        let called = self.finish.as_ref().and_then(|f| f.submitted_at);
+        let decided = self.is_routed().then_some(self.routed_at);
+        called.or(claimed).or(decided)
+    }
+
     /// From when the wait for a receipt counts.
     pub(super) fn since(&self) -> Timestamp {
         match (&self.finish, &self.claim) {

@@ -184,15 +184,23 @@ impl Partition {
                     });
                 }
             }
-            AttemptResult::Unknown { .. } => fault = true,
+            // Whose caller died was perhaps never made, and is no news of the vendor.
+            AttemptResult::Unknown { .. } => {
+                called = finished.submitted_at.is_some();
+                fault = called;
+            }
             AttemptResult::NotCalled => called = false,
         }
         if fault {
             self.book.book(&channel, lane, News::Failed, at, half_life);
         }
         if called {
-            self.news
-                .push(ChannelNews::Submitted { channel, fault, at });
+            self.news.push(ChannelNews::Submitted {
+                channel,
+                attempt: finished.attempt_id,
+                fault,
+                at,
+            });
         }
     }
 

@@ -167,11 +167,7 @@ impl Partition {
         let status = attempt.report().map(|v| v.status);
         let news = status.filter(|_| status != before);
         let was_overdue = std::mem::take(&mut attempt.overdue);
-        let submitted = attempt
-            .finish
-            .as_ref()
-            .and_then(|f| f.submitted_at)
-            .unwrap_or(attempt.routed_at);
+        let begun = attempt.begun_at().unwrap_or(waiting.at);
         let (channel, lane) = (attempt.channel.clone(), entry.lane);
         let half_life = self.shared.config.half_life_ms();
         if was_overdue {
@@ -179,7 +175,7 @@ impl Partition {
                 .book(&channel, lane, News::CameAfterAll, waiting.at, half_life);
         }
         if news == Some(ReceiptStatus::Delivered) {
-            let millis = waiting.at.since(submitted);
+            let millis = waiting.at.since(begun);
             if millis < 0 {
                 metrics::clamped();
             }

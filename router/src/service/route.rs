@@ -7,8 +7,8 @@ use jixinda_runtime::{
     kafka::owner::{Outbox, Share},
 };
 use jixinda_schemas::{
-    Lane, MessageId, Timestamp, directory::Channel, event::Routed, segments, template::Content,
-    validate,
+    AttemptId, Lane, MessageId, Timestamp, directory::Channel, event::Routed, segments,
+    template::Content, validate,
 };
 use sha2::{Digest, Sha256};
 use tracing::debug;
@@ -128,7 +128,9 @@ impl Router {
             held.queued = true;
             return false;
         };
-        self.admission.admitted(channel, lane, share, uptime);
+        let attempt = AttemptId::new(id, &held.entry.position, n);
+        self.admission
+            .admitted(channel, (lane, share), (attempt, n), uptime);
         let routed = make(
             &held.entry,
             &accepted,

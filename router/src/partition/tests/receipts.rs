@@ -60,6 +60,23 @@ impl Bench {
     }
 
     fn accepted(&mut self, id: MessageId, call: u64, vendor_id: &str) {
+        let vendor_id = vendor_id.into();
+        let submitted_at = Some(Timestamp(self.log.at));
+        self.finished(
+            id,
+            call,
+            AttemptResult::Accepted { vendor_id },
+            submitted_at,
+        );
+    }
+
+    fn finished(
+        &mut self,
+        id: MessageId,
+        call: u64,
+        result: AttemptResult,
+        submitted_at: Option<Timestamp>,
+    ) {
         let payload = AttemptFinished {
             n: 1,
             attempt_id: AttemptId::new(id, &self.log.requests[&id], 1),
@@ -67,11 +84,9 @@ impl Bench {
             recipient: phone(0),
             channel: CHANNEL.parse().unwrap(),
             call_id: CallId(call),
-            result: AttemptResult::Accepted {
-                vendor_id: vendor_id.into(),
-            },
-            submitted_at: Some(Timestamp(self.log.at)),
-            elapsed_ms: Some(1),
+            result,
+            submitted_at,
+            elapsed_ms: submitted_at.map(|_| 1),
         };
         self.log.write(
             Topic::Attempts,
@@ -151,6 +166,22 @@ fn delivered(echo: Option<&str>, vendor_id: Option<&str>) -> RawReceipt {
         vendor_at: None,
         received_at: Timestamp(NOW),
         raw: serde_json::Value::Null,
+    }
+}
+
+#[test]
+fn a_call_whose_sender_died_is_no_news_of_the_channel() {
+    for (submitted, faults) in [(false, 0), (true, 1)] {
+        let mut t = Bench::new();
+        let id = t.routed(1);
+        t.started(id, 1);
+        let at = submitted.then_some(Timestamp(t.log.at));
+        let detail = "owner_died or timeout".to_owned();
+        t.finished(id, 1, AttemptResult::Unknown { detail }, at);
+        let fault = |n: &&ChannelNews| matches!(n, ChannelNews::Submitted { fault: true, .. });
+        assert_eq!(t.p.news.iter().filter(fault).count(), faults);
+        let cells = t.p.book.report(true, Timestamp(t.log.at), 60_000);
+        assert_eq!(cells.iter().filter(|c| c.failed > 0.0).count(), faults);
     }
 }
 
