@@ -214,8 +214,14 @@ impl Claims {
 
     fn settle(&mut self, key: AttemptId) {
         self.ledger.end(&key);
-        let job = self.jobs.remove(&key);
-        if let Some(call_id) = job.and_then(|job| job.mine) {
+        let Some(job) = self.jobs.remove(&key) else {
+            return;
+        };
+        if let Some(call_id) = job.mine {
+            // Settled by another while our claim was on its way, or waited for its call: none will be made.
+            if !job.settling {
+                self.lost.extend(job.order);
+            }
             self.came(key, call_id, false);
         }
     }

@@ -1,11 +1,11 @@
-//! Reading single records by their positions. No group, no commits.
+//! Reading single records by their positions, and the newest of a partition. No group, no commits.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use jixinda_schemas::{Position, Topic};
+use jixinda_schemas::{Position, Timestamp, Topic};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -56,6 +56,88 @@ fn partition(
     if !(0..kafka.partitions(topic)).contains(&partition) {
         return Ok(());
     }
+    let (consumer, low, high) = open(kafka, &name, partition)?;
+    let mut next = None;
+    for offset in offsets.range(low..high) {
+        if next.is_none_or(|next| *offset < next || *offset - next > NEAR) {
+            place(&consumer, &name, partition, *offset)?;
+        }
+        next = read_on(kafka, &consumer, *offset, &mut take)?;
+    }
+    Ok(())
+}
+
+/// Folds the newest records of a partition, in their order: at most `most`, none that the broker took before `since`, up to
+/// what is the end at the call.
+///
+/// # Errors
+/// When the topic is missing or cannot be read.
+pub async fn newest<T: Send + 'static>(
+    kafka: &Kafka,
+    (topic, partition): (Topic, i32),
+    (since, most): (Timestamp, i64),
+    mut state: T,
+    fold: impl Fn(&mut T, &Record<'_>) + Send + 'static,
+) -> Result<T, Error> {
+    let kafka = kafka.clone();
+    tokio::task::spawn_blocking(move || {
+        let name = kafka.topic(topic);
+        let (consumer, low, high) = open(&kafka, &name, partition)?;
+        let from = offset_at(&consumer, &name, partition, since.0)?.unwrap_or(high);
+        let mut next = from.max(low).max(high - most);
+        if next >= high {
+            return Ok(state);
+        }
+        place(&consumer, &name, partition, next)?;
+        let mut heard = Instant::now();
+        while next < high {
+            if heard.elapsed() >= CALL {
+                return Err(Error::Fatal(format!(
+                    "{topic}/{partition}: record {next} did not come within {} s",
+                    CALL.as_secs()
+                )));
+            }
+            let Some(polled) = consumer.poll(Duration::from_millis(100)) else {
+                continue;
+            };
+            let message = polled.map_err(Error::client("cannot read a record"))?;
+            heard = Instant::now();
+            if let Some(record) = Record::read(&kafka, &message)
+                && record.offset < high
+            {
+                next = record.offset + 1;
+                fold(&mut state, &record);
+            } else {
+                break;
+            }
+        }
+        Ok(state)
+    })
+    .await
+    .map_err(|e| Error::Fatal(e.to_string()))?
+}
+
+/// The first offset of this broker time (ms) or later; `None` when there is none.
+pub(super) fn offset_at(
+    consumer: &BaseConsumer,
+    name: &str,
+    partition: i32,
+    millis: i64,
+) -> Result<Option<i64>, Error> {
+    let mut at = TopicPartitionList::new();
+    at.add_partition_offset(name, partition, Offset::Offset(millis))
+        .map_err(Error::client("offset"))?;
+    let found = consumer
+        .offsets_for_times(at, CALL)
+        .map_err(Error::client(format!("cannot read {name}")))?;
+    Ok(match found.elements().first().map(|e| e.offset()) {
+        Some(Offset::Offset(offset)) => Some(offset),
+        _ => None,
+    })
+}
+
+/// A consumer, and where the partition begins and ends.
+fn open(kafka: &Kafka, name: &str, partition: i32) -> Result<(BaseConsumer, i64, i64), Error> {
     let mut client = kafka.client("fetch");
     client
         .set("group.id", kafka.group("fetch"))
@@ -68,21 +150,18 @@ fn partition(
         .create()
         .map_err(Error::client("cannot make a consumer"))?;
     let (low, high) = consumer
-        .fetch_watermarks(&name, partition, CALL)
+        .fetch_watermarks(name, partition, CALL)
         .map_err(Error::client(format!("cannot read {name}")))?;
-    let mut next = None;
-    for offset in offsets.range(low..high) {
-        if next.is_none_or(|next| *offset < next || *offset - next > NEAR) {
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&name, partition, Offset::Offset(*offset))
-                .map_err(Error::client("offset"))?;
-            consumer
-                .assign(&list)
-                .map_err(Error::client("cannot assign"))?;
-        }
-        next = read_on(kafka, &consumer, *offset, &mut take)?;
-    }
-    Ok(())
+    Ok((consumer, low, high))
+}
+
+fn place(consumer: &BaseConsumer, name: &str, partition: i32, offset: i64) -> Result<(), Error> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(name, partition, Offset::Offset(offset))
+        .map_err(Error::client("offset"))?;
+    consumer
+        .assign(&list)
+        .map_err(Error::client("cannot assign"))
 }
 
 /// Reads to `offset`. Returns where the consumer stands, or `None` when it has gone past what was wanted.

@@ -11,7 +11,7 @@ use rdkafka::{
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use super::{Error, Kafka, Record};
+use super::{Error, Kafka, Record, fetch::offset_at};
 use crate::lifecycle::Handle;
 
 const SETTLE: Duration = Duration::from_millis(200);
@@ -193,18 +193,8 @@ fn open(kafka: &Kafka, topics: &[Topic], from: From) -> Result<(BaseConsumer, Mi
             ))?;
             let start = match from {
                 From::Start => low,
-                From::Time(millis) => {
-                    let mut at = TopicPartitionList::new();
-                    at.add_partition_offset(&name, partition, Offset::Offset(millis))
-                        .map_err(Error::client("offset"))?;
-                    let found = consumer
-                        .offsets_for_times(at, CALL)
-                        .map_err(Error::client(format!("cannot read {name}")))?;
-                    match found.elements().first().map(|e| e.offset()) {
-                        Some(Offset::Offset(o)) => o.max(low),
-                        _ => high,
-                    }
-                }
+                From::Time(millis) => offset_at(&consumer, &name, partition, millis)?
+                    .map_or(high, |offset| offset.max(low)),
             };
             list.add_partition_offset(&name, partition, Offset::Offset(start))
                 .map_err(Error::client("offset"))?;

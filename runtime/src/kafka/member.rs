@@ -36,6 +36,7 @@ use next::Next;
 use offsets::{commit, committed_offsets, describe, listed};
 
 const CALL: Duration = Duration::from_secs(10);
+const BRIEF_CALL: Duration = Duration::from_secs(2);
 
 /// What the group had committed for one topic of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,17 +285,37 @@ impl Member {
         self.committer.commit(list).map_err(Error::client("commit"))
     }
 
-    /// What is committed now for one partition, every topic.
+    /// What is committed now for one partition, every topic. A broker on its way up is asked again for 20 s.
     ///
     /// # Errors
     /// When the broker does not answer or something was never committed.
     pub fn committed(&self, partition: i32) -> Result<Vec<Committed>, Error> {
+        self.committed_of(partition, |ask| committed_offsets(&self.consumer, ask))
+    }
+
+    /// As [`Member::committed`], asked once and for 2 s: for those who can ask again later.
+    ///
+    /// # Errors
+    /// As [`Member::committed`].
+    pub fn committed_now(&self, partition: i32) -> Result<Vec<Committed>, Error> {
+        self.committed_of(partition, |ask| {
+            self.consumer
+                .committed_offsets(ask.clone(), BRIEF_CALL)
+                .map_err(Error::client("cannot read committed offsets"))
+        })
+    }
+
+    fn committed_of(
+        &self,
+        partition: i32,
+        read: impl Fn(&TopicPartitionList) -> Result<TopicPartitionList, Error>,
+    ) -> Result<Vec<Committed>, Error> {
         let context = self.context();
         let mut ask = TopicPartitionList::new();
         for topic in &context.terms.topics {
             ask.add_partition(&context.terms.kafka.topic(*topic), partition);
         }
-        let found = committed_offsets(&self.consumer, &ask)?;
+        let found = read(&ask)?;
         found
             .elements()
             .iter()

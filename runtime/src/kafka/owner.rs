@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use jixinda_schemas::{Topic, WriterId};
 
-pub use dead_letter::dead_letter;
+pub use dead_letter::{DEAD_LETTER_BYTES, dead_letter};
 pub use driver::run;
 pub use outbox::{Outbox, Write};
 

@@ -164,6 +164,25 @@ fn a_claim_that_another_beat_is_never_called() {
 }
 
 #[test]
+fn what_another_settled_while_our_claim_was_on_its_way_frees_its_place() {
+    let (mut c, id) = with_routing();
+    c.claimed(key(id, 1), CallId(7), at(0));
+    read_start(&mut c, 5, id, 8, at(0));
+    c.finished(6, &finished(id, 8));
+    read_start(&mut c, 7, id, 7, at(0));
+    assert!(c.next_won(at(0)).is_none());
+    assert_eq!(c.lost.len(), 1);
+
+    // One that was called frees it when the call ends.
+    let (mut c, id) = with_routing();
+    c.claimed(key(id, 1), CallId(7), at(0));
+    read_start(&mut c, 5, id, 7, at(0));
+    assert!(c.next_won(at(0)).is_some());
+    c.finished(6, &finished(id, 7));
+    assert!(c.lost.is_empty());
+}
+
+#[test]
 fn a_withdrawal_read_before_its_routing_is_not_forgotten() {
     let (mut c, id) = (Claims::default(), MessageId::random());
     c.caught_up();

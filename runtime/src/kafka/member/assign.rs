@@ -100,6 +100,10 @@ impl Context {
         consumer
             .assign(&start)
             .map_err(Error::client("cannot assign"))?;
+        // What was paused when it was held before would stay so.
+        consumer
+            .resume(&start)
+            .map_err(Error::client("cannot resume"))?;
         if let Some(first) = self.terms.kept {
             let mut others = TopicPartitionList::new();
             for (topic, p) in self

@@ -11,7 +11,7 @@ use jixinda_schemas::{
 use crate::kafka::{OwnedRecord, Record};
 
 /// Largest part of a record that a dead letter keeps, so that it fits a record itself.
-const DEAD_LETTER_BYTES: usize = 512 * 1024;
+pub const DEAD_LETTER_BYTES: usize = 512 * 1024;
 
 /// The dead letter of a record, to be written as a fact.
 #[must_use]

@@ -213,6 +213,15 @@ impl<R: Role> Driver<R> {
     fn deliveries(&mut self) -> Result<(), Error> {
         for delivered in self.out.pump() {
             let pending = delivered.pending;
+            use rdkafka::error::RDKafkaErrorCode as Code;
+            if let Err(e) = &delivered.result
+                && e.rdkafka_error_code() == Some(Code::Fatal)
+            {
+                return Err(Error::Fatal(format!(
+                    "{}: the producer is broken: {e}",
+                    self.spec.role
+                )));
+            }
             let held = pending.owner.and_then(|(number, writer)| {
                 self.held
                     .get_mut(&number)
@@ -230,17 +239,12 @@ impl<R: Role> Driver<R> {
                     }
                 }
                 (Err(e), Write::Fact) => {
-                    use rdkafka::error::RDKafkaErrorCode as Code;
                     if matches!(
                         e.rdkafka_error_code(),
-                        Some(
-                            Code::Fatal
-                                | Code::MessageSizeTooLarge
-                                | Code::TopicAuthorizationFailed
-                        )
+                        Some(Code::MessageSizeTooLarge | Code::TopicAuthorizationFailed)
                     ) {
                         return Err(Error::Fatal(format!(
-                            "{}: the producer is broken: {e}",
+                            "{}: a fact cannot be written: {e}",
                             self.spec.role
                         )));
                     }

@@ -161,13 +161,17 @@ impl<R: Role> Driver<R> {
     /// Moves partitions from phase to phase.
     pub(super) fn advance(&mut self) {
         let numbers: Vec<i32> = self.held.keys().copied().collect();
+        // A broker that does not answer is asked about one partition, or the group would miss this member.
+        let mut answers = true;
         for number in numbers {
             let Some(held) = self.held.get_mut(&number).filter(|h| h.assigned) else {
                 continue;
             };
-            if held.lost.is_some_and(|at| at.elapsed() >= RETAKE_AFTER)
+            if answers
+                && held.lost.is_some_and(|at| at.elapsed() >= RETAKE_AFTER)
                 && let Err(e) = self.retake(number)
             {
+                answers = false;
                 warn!(
                     role = self.spec.role,
                     error = &e as &dyn std::error::Error,
@@ -241,9 +245,11 @@ impl<R: Role> Driver<R> {
 
     fn retake(&mut self, number: i32) -> Result<(), Error> {
         metrics::fenced(&self.spec.role);
-        let committed = self.member.committed(number)?;
+        let committed = self.member.committed_now(number)?;
         for c in &committed {
             self.member.seek(c.topic, number, c.read().floor)?;
+            // The new seat pauses what it has to.
+            self.member.set_paused(c.topic, number, false)?;
         }
         if let Some(held) = self.held.remove(&number) {
             self.role.close(number, held.state, &mut self.out);
