@@ -16,6 +16,7 @@ pub mod registry;
 mod sender;
 mod service;
 pub mod sink;
+mod together;
 pub mod vendor;
 pub mod vendors;
 

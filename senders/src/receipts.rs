@@ -1,5 +1,6 @@
 //! Receipts and inbound messages, pushed or fetched. Nothing is acknowledged before it is stored; nothing that came is thrown away.
 
+mod history;
 mod pull;
 mod push;
 mod taken;
@@ -11,6 +12,8 @@ use ipnet::IpNet;
 use jixinda_schemas::event::{DeadLetter, Inbound, RawReceipt};
 use tokio::sync::watch;
 
+pub(crate) use history::Log;
+pub use history::{History, Unread};
 pub use pull::{Held, pull_all};
 pub use push::{MAX_BODY, MAX_PUSHES, router};
 pub use taken::MAX_ITEMS;

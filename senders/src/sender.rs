@@ -16,13 +16,13 @@ use jixinda_runtime::{
     },
 };
 use jixinda_schemas::{
-    CallId, Lane, Phone, Timestamp, Topic, WriterId,
+    CallId, Lane, Timestamp, Topic, WriterId,
     codec::{self, Event},
     directory::ChannelMode,
-    event::{AttemptResult, NotStartedCause},
+    event::{AttemptFinished, AttemptResult, NotStartedCause},
     vendor::Blame,
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     claims::{Claims, Order, Won},
@@ -30,16 +30,16 @@ use crate::{
     limiter::Limiter,
     metrics,
     receipts::Held,
-    registry::{Ready, Registry},
+    registry::Registry,
     service::SharedRegistry,
-    vendor::{Call, Item},
+    together::{Together, call_for, item},
+    vendor::Call,
+    vendors::waiting::Earlier,
 };
 
 /// Routings looked at in one act, for each lane, and passed over because their channel was found full before.
 const LOOK: usize = 256;
 const PASS: usize = 4_096;
-/// Calls that are put together at once, of one partition and lane.
-const OPEN_CALLS: usize = 16;
 
 /// A call that has ended, with a result for each of its messages.
 struct Done {
@@ -48,34 +48,6 @@ struct Done {
     call_id: CallId,
     submitted_at: Timestamp,
     elapsed: Duration,
-}
-
-/// A call that is being put together while routings are claimed.
-struct Together {
-    call_id: CallId,
-    ready: Arc<Ready>,
-    first: Item,
-    /// One call has each number once.
-    recipients: Vec<Phone>,
-}
-
-impl Together {
-    fn takes(&self, item: &Item) -> bool {
-        let vendor = &self.ready.vendor;
-        self.recipients.len() < vendor.limits().max_items
-            && vendor.fits(&self.first, item)
-            && !self.recipients.contains(&item.recipient)
-    }
-}
-
-fn item(order: &Order) -> Item {
-    let routed = &order.routed;
-    Item {
-        recipient: routed.recipient.clone(),
-        sign_name: routed.sign_name.clone(),
-        content: routed.content.clone(),
-        text: routed.text.clone(),
-    }
 }
 
 pub(crate) struct Sender {
@@ -163,7 +135,13 @@ impl Role for Sender {
                 }
             }
             Event::AttemptNotStarted(e) if valid => state.claims.not_started(place, &e.payload),
-            Event::AttemptFinished(e) => state.claims.finished(record.offset, &e.payload),
+            Event::AttemptFinished(e) => {
+                state.claims.finished(record.offset, &e.payload);
+                // Of its own calls this process knows by itself.
+                if record.headers.writer.as_ref() != Some(&state.writer) {
+                    self.ask_about(e.payload, record.at);
+                }
+            }
             _ => {}
         }
         for order in state.claims.lost.drain(..) {
@@ -385,6 +363,20 @@ impl Sender {
         }
     }
 
+    /// What another sender had taken, where reports come only to who asks: that is us now.
+    fn ask_about(&self, finished: AttemptFinished, at: Timestamp) {
+        let registry = self.registry.load();
+        let ready = registry.get(finished.channel.as_str());
+        let ready = ready.filter(|ready| ready.channel.pool == self.pool);
+        let list = ready.and_then(|ready| ready.vendor.pull()?.list());
+        if let Some(list) = list
+            && let Some(earlier) = Earlier::of(finished, at)
+        {
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            list.resume(vec![earlier], self.clock.now());
+        }
+    }
+
     /// The claim stands, and no call was or will be made on it.
     fn not_called(&mut self, order: &Order, call_id: CallId, writer: &WriterId, out: &mut Outbox) {
         self.limiter.ended(&order.routed.channel);
@@ -430,12 +422,21 @@ impl Sender {
                 timeout,
             };
             let (submitted_at, begun) = (clock.now(), clock.uptime());
-            let mut answers = vendor.send(&call).await.into_iter();
+            // A client that panics leaves its call unknown, and neither the message open nor its place taken.
+            let sent = tokio::spawn(async move { vendor.send(&call).await }).await;
+            let (answers, missing) = match sent {
+                Ok(answers) => (answers, "no_result"),
+                Err(e) => {
+                    error!(%call_id, error = &e as &dyn std::error::Error, "the vendor's client failed");
+                    (Vec::new(), "client_failed")
+                }
+            };
+            let mut answers = answers.into_iter();
             crash::point("senders.answered");
             let elapsed = clock.uptime().saturating_sub(begun);
             let results = orders.into_iter().map(|order| {
                 let none = || AttemptResult::Unknown {
-                    detail: "no_result".to_owned(),
+                    detail: missing.to_owned(),
                 };
                 (order, answers.next().unwrap_or_else(none))
             });
@@ -451,32 +452,4 @@ impl Sender {
                 .push(end);
         });
     }
-}
-
-/// The call that a routing goes in: one that is being put together, or a new one. What was tried before goes alone, so
-/// that a number that makes a vendor refuse a whole call cannot do so again and again.
-fn call_for(calls: &mut Vec<Together>, ready: &Arc<Ready>, order: &Order) -> CallId {
-    let new = || CallId::from_random(rand::random());
-    if order.routed.n > 1 || ready.vendor.limits().max_items < 2 {
-        return new();
-    }
-    let item = item(order);
-    let mut open = calls
-        .iter_mut()
-        .filter(|call| Arc::ptr_eq(&call.ready, ready));
-    if let Some(call) = open.find(|call| call.takes(&item)) {
-        call.recipients.push(item.recipient);
-        return call.call_id;
-    }
-    let call_id = new();
-    // Calls of many texts are looked through for each routing.
-    if calls.len() < OPEN_CALLS {
-        calls.push(Together {
-            call_id,
-            ready: Arc::clone(ready),
-            recipients: vec![item.recipient.clone()],
-            first: item,
-        });
-    }
-    call_id
 }

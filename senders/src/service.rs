@@ -95,6 +95,7 @@ impl Service {
             taking.clone(),
             config.pool.clone(),
             (held.clone(), deps.kafka.config().partitions),
+            Arc::new(receipts::Log::new(&deps.kafka, &deps.clock)),
             fetching,
         ));
         let endpoint = receipts_endpoint(taking, config.listen, listener, receipts);

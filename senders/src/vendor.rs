@@ -1,10 +1,17 @@
 //! The seam between the sender service and the vendors: one call in, one result per item out.
 //!
 //! A vendor client never retries and never guesses. [`AttemptResult::Rejected`] means that nothing was sent: a parsed
-//! answer with a code that the vendor documents as not accepted, or a failure before the first byte left. Whatever
-//! else goes wrong is [`AttemptResult::Unknown`], and what follows is the router's policy, not the client's.
+//! answer that the vendor documents as a refusal (by its code, or, for a code that is not in the catalogue, by the field or
+//! status that says so), or a failure before the first byte left. Whatever else goes wrong is [`AttemptResult::Unknown`],
+//! and so is a refusal that only says that the vendor's own request got no answer; what follows is the router's policy,
+//! not the client's.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jixinda_schemas::{
@@ -14,6 +21,8 @@ use jixinda_schemas::{
     vendor::{Blame, Disposition, ReceiptStatus},
 };
 use reqwest::header::HeaderMap;
+
+use crate::vendors::waiting::Waiting;
 
 /// Result for one item of a call.
 pub type ItemResult = AttemptResult;
@@ -62,7 +71,16 @@ pub trait SmsVendor: Send + Sync + fmt::Debug {
 pub trait Pull: Send + Sync {
     /// Who fetches.
     fn place(&self) -> Place {
-        Place::OneProcess
+        match self.list() {
+            Some(_) => Place::EveryProcess,
+            None => Place::OneProcess,
+        }
+    }
+
+    /// The calls to ask about, where the vendor tells reports by the call only. It is kept to the partitions that this
+    /// process holds, and filled with the calls of who held them before.
+    fn list(&self) -> Option<&Mutex<Waiting>> {
+        None
     }
 
     /// From a fetch that brought the last there was to the next one.
@@ -80,7 +98,7 @@ pub trait Pull: Send + Sync {
 pub enum Place {
     /// At the vendor, for the account.
     OneProcess,
-    /// On this process's own connection.
+    /// On this process's own connection, or for this process's own calls.
     EveryProcess,
 }
 

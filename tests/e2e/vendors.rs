@@ -446,3 +446,42 @@ fn filled(pairs: &[(&str, &str)], secret: &str) -> Value {
         .collect::<serde_json::Map<_, _>>()
         .into()
 }
+
+/// Of a vendor that tells reports only by the id of a call: what was taken before is read back from the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_before_a_kill_are_asked_about_after_it() {
+    use jixinda_schemas::{Topic, codec::Event};
+    let vendor = VENDORS.iter().find(|vendor| vendor.kind == "jdcloud");
+    let vendor = vendor.unwrap();
+    let mut world = World::new(&[SPARE]);
+    world.add_vendor(vendor);
+    let mut platform = Platform::start(world, ALL_IN_ONE).await;
+    let part = Part {
+        platform: &platform,
+        vendor,
+        place: 0,
+    };
+    let mut sent = Vec::new();
+    for i in 0..COMPANY {
+        let number = format!("50006{i:03}");
+        sent.push(part.send("before a kill", &number, Wanted::Delivered).await);
+    }
+    eventually("the results are on the log", SOON, async || {
+        let attempts = platform.log.topic(Topic::Attempts);
+        let finished = |event: Event| matches!(event, Event::AttemptFinished(_));
+        let count = attempts.iter().filter(|r| finished(r.event())).count();
+        (count == COMPANY).then_some(()).ok_or(format!("{count}"))
+    })
+    .await;
+    platform.kill("all");
+    platform.restart("all");
+    platform.process_ready("all").await;
+    let part = Part {
+        platform: &platform,
+        vendor,
+        place: 0,
+    };
+    part.settle(&sent).await;
+    part.check_journal(&sent);
+    platform.end().await;
+}

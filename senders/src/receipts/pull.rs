@@ -1,22 +1,29 @@
 //! Fetching what vendors do not push.
 //!
-//! A channel is fetched by one process at a time: the one that holds the channel's partition of the pool. During a
-//! rebalance two may fetch for a moment, which is harmless: what one of them is given, the other is not. What a fetch
-//! brought may be gone at the vendor, so it is on the log before the next fetch, however long that takes.
+//! What waits at the vendor for the account is fetched by one process at a time: the one that holds the channel's partition
+//! of the pool. During a rebalance two may fetch for a moment, which is harmless: what one of them is given, the other is
+//! not. Where reports are told by the call only, each process asks about the calls of the partitions that it holds, those
+//! of their holders before included. What a fetch brought may be gone at the vendor, so it is on the log before the next
+//! fetch, however long that takes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jixinda_runtime::{kafka::partitioner, lifecycle::Handle};
-use jixinda_schemas::ChannelId;
+use jixinda_schemas::{ChannelId, Phone};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use super::{Receipts, taken};
-use crate::{metrics, registry::Ready, vendor::Place};
+use super::{History, Receipts, taken};
+use crate::{
+    metrics,
+    registry::Ready,
+    vendor::{Now, Place},
+    vendors::waiting::Waiting,
+};
 
 /// How often holdings and the directory are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,37 +35,80 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// The partitions of the pool that this process holds.
 #[derive(Clone, Debug, Default)]
-pub struct Held(Arc<Mutex<BTreeSet<i32>>>);
+pub struct Held(Arc<Mutex<Partitions>>);
+
+#[derive(Debug, Default)]
+struct Partitions {
+    /// How often one was taken.
+    taken: u64,
+    /// Those that are held, with the count when they were taken: one that was away in between has another.
+    held: BTreeMap<i32, u64>,
+}
 
 impl Held {
-    fn set(&self) -> std::sync::MutexGuard<'_, BTreeSet<i32>> {
+    fn lock(&self) -> MutexGuard<'_, Partitions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It is ours from now on.
     pub fn take(&self, partition: i32) {
-        self.set().insert(partition);
+        let mut all = self.lock();
+        all.taken += 1;
+        let taken = all.taken;
+        all.held.insert(partition, taken);
     }
 
     /// It is ours no more.
     pub fn give_up(&self, partition: i32) {
-        self.set().remove(&partition);
+        self.lock().held.remove(&partition);
     }
 
     /// Whether the channel is ours to fetch, of so many partitions.
     #[must_use]
     pub fn has(&self, channel: &ChannelId, partitions: i32) -> bool {
         let place = partitioner::partition(channel.as_str().as_bytes(), partitions);
-        self.set().contains(&place)
+        self.lock().held.contains_key(&place)
     }
 }
 
-/// Whether this process fetches for the channel.
-fn is_ours(ready: &Ready, held: &Held, partitions: i32) -> bool {
-    ready.vendor.pull().is_some_and(|pull| match pull.place() {
-        Place::EveryProcess => true,
-        Place::OneProcess => held.has(&ready.channel.id, partitions),
-    })
+/// What the list of a channel follows.
+struct Holdings {
+    held: Held,
+    partitions: i32,
+    history: Arc<dyn History>,
+}
+
+impl Holdings {
+    /// Whether this process fetches for the channel.
+    fn fetches(&self, ready: &Ready) -> bool {
+        ready.vendor.pull().is_some_and(|pull| match pull.place() {
+            Place::EveryProcess => true,
+            Place::OneProcess => self.held.has(&ready.channel.id, self.partitions),
+        })
+    }
+
+    /// Keeps the list to what is held; returns whether it has read the calls of before of a partition.
+    async fn follow(&self, list: &Mutex<Waiting>, channel: &ChannelId, now: &Now) -> bool {
+        let list = || list.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = |p: &Phone| partitioner::partition(p.expose().as_bytes(), self.partitions);
+        let unread = list().follow(&self.held.lock().held, place);
+        let Some(partition) = unread else {
+            return false;
+        };
+        match self.history.open(channel, partition).await {
+            Ok(earlier) => {
+                info!(%channel, partition, messages = earlier.len(), "calls of before are asked about");
+                list().resume(earlier, now());
+                true
+            }
+            Err(error) => {
+                list().unread(partition);
+                let error = &error as &dyn std::error::Error;
+                warn!(%channel, partition, error, "calls of before not read, trying again");
+                false
+            }
+        }
+    }
 }
 
 struct Fetching {
@@ -71,15 +121,21 @@ pub async fn pull_all(
     receipts: Receipts,
     pool: String,
     (held, partitions): (Held, i32),
+    history: Arc<dyn History>,
     handle: Handle,
 ) {
+    let holdings = Arc::new(Holdings {
+        held,
+        partitions,
+        history,
+    });
     let mut running: BTreeMap<ChannelId, Fetching> = BTreeMap::new();
     handle.ready();
     while !handle.is_stopping() {
         let registry = Arc::clone(&receipts.registry.borrow());
         let wanted: BTreeMap<&ChannelId, &Arc<Ready>> = registry
             .ready()
-            .filter(|ready| ready.channel.pool == pool && is_ours(ready, &held, partitions))
+            .filter(|ready| ready.channel.pool == pool && holdings.fetches(ready))
             .map(|ready| (&ready.channel.id, ready))
             .collect();
         let stays = |id: &ChannelId, fetching: &Fetching| {
@@ -98,8 +154,8 @@ pub async fn pull_all(
         for (id, ready) in wanted {
             running.entry(id.clone()).or_insert_with(|| {
                 info!(channel = %id, "fetching receipts");
-                let (receipts, ready, held) = (receipts.clone(), Arc::clone(ready), held.clone());
-                let stopping = handle.stopping();
+                let (receipts, ready) = (receipts.clone(), Arc::clone(ready));
+                let (holdings, stopping) = (Arc::clone(&holdings), handle.stopping());
                 let task = tokio::spawn({
                     let ready = Arc::clone(&ready);
                     async move {
@@ -107,9 +163,9 @@ pub async fn pull_all(
                             let registry = Arc::clone(&receipts.registry.borrow());
                             let current = registry.get(ready.channel.id.as_str());
                             let same = current.is_some_and(|now| Arc::ptr_eq(now, &ready));
-                            same && !stopping.is_stopping() && is_ours(&ready, &held, partitions)
+                            same && !stopping.is_stopping() && holdings.fetches(&ready)
                         };
-                        fetch_on(&receipts, &ready, on).await;
+                        fetch_on(&receipts, &ready, &holdings, on).await;
                     }
                 });
                 Fetching { ready, task }
@@ -127,7 +183,7 @@ pub async fn pull_all(
 }
 
 /// Fetches for one channel while `on` says so.
-async fn fetch_on(receipts: &Receipts, ready: &Ready, on: impl Fn() -> bool) {
+async fn fetch_on(receipts: &Receipts, ready: &Ready, holdings: &Holdings, on: impl Fn() -> bool) {
     let Some(pull) = ready.vendor.pull() else {
         return;
     };
@@ -135,6 +191,13 @@ async fn fetch_on(receipts: &Receipts, ready: &Ready, on: impl Fn() -> bool) {
     let timeout = Duration::from_millis(u64::from(ready.channel.call_timeout_ms));
     let mut pause = FIRST_PAUSE;
     while on() {
+        if let Some(list) = pull.list()
+            && holdings
+                .follow(list, &ready.channel.id, &receipts.now)
+                .await
+        {
+            continue;
+        }
         let rest = match pull.fetch(timeout).await {
             Ok(fetched) => {
                 pause = FIRST_PAUSE;

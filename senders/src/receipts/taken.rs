@@ -1,6 +1,7 @@
 //! From what a vendor reported to what is stored.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jixinda_runtime::kafka::owner::DEAD_LETTER_BYTES;
 use jixinda_schemas::{
     Reason, Timestamp,
     event::{DeadLetter, Inbound, RawReceipt},
@@ -99,7 +100,7 @@ fn dead_letter(ready: &Ready, detail: String, value: &[u8], now: Timestamp) -> D
         at: now,
         channel: Some(ready.channel.id.clone()),
         key: None,
-        value: STANDARD.encode(value),
+        value: STANDARD.encode(&value[..value.len().min(DEAD_LETTER_BYTES)]),
         headers: Vec::new(),
     }
 }

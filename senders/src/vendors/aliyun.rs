@@ -38,7 +38,7 @@ use super::{
 use crate::{
     Unusable, metrics,
     vendor::{
-        Ack, Batch, Call, FetchError, Fetched, Item, ItemResult, Limits, Now, Place, Pull, Push,
+        Ack, Batch, Call, FetchError, Fetched, Item, ItemResult, Limits, Now, Pull, Push,
         PushError, SmsVendor,
     },
 };
@@ -104,7 +104,7 @@ impl Aliyun {
             max_numbers: max_numbers(account, 1, wire::MOST)?,
             waiting: account
                 .switch("query")?
-                .then(|| Mutex::new(Waiting::new(MOST_WAITING))),
+                .then(|| Mutex::new(Waiting::one_by_one(MOST_WAITING))),
             host: host_of(&base)?,
             base,
             client: account.client.clone(),
@@ -276,9 +276,8 @@ impl SmsVendor for Aliyun {
 
 #[async_trait]
 impl Pull for Aliyun {
-    /// Each process asks about the calls that it made.
-    fn place(&self) -> Place {
-        Place::EveryProcess
+    fn list(&self) -> Option<&Mutex<Waiting>> {
+        self.waiting.as_ref()
     }
 
     fn rest(&self) -> Duration {

@@ -6,7 +6,7 @@
 //! `https://sms.jdcloud-api.com`.
 //!
 //! There is no echo field and no documented push: reports are fetched by the id of each call, so that each process keeps a
-//! list of the calls that it made ([`Waiting`]). A restart, or a change of the channel's account, empties it.
+//! list of the calls of its partitions ([`Waiting`]).
 
 pub mod codes;
 pub mod receipt;
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     Unusable, metrics,
     vendor::{
-        Ack, Batch, Call, FetchError, Fetched, Item, ItemResult, Limits, Now, Place, Pull, Push,
+        Ack, Batch, Call, FetchError, Fetched, Item, ItemResult, Limits, Now, Pull, Push,
         PushError, SmsVendor,
     },
 };
@@ -47,7 +47,7 @@ const ENDPOINT: &str = "https://sms.jdcloud-api.com";
 const CONTENT_TYPE: &str = "application/json";
 /// Of batchSend.
 const MOST_NUMBERS: usize = 100;
-/// Numbers whose reports are waited for: some 20 MB at the most.
+/// Numbers whose reports are waited for: some 30 MB at the most.
 const MOST_WAITING: usize = 100_000;
 /// How often the list is looked at when nothing on it is due.
 const REST: Duration = Duration::from_secs(1);
@@ -219,9 +219,8 @@ impl SmsVendor for Jdcloud {
 
 #[async_trait]
 impl Pull for Jdcloud {
-    /// Each process asks about the calls that it made.
-    fn place(&self) -> Place {
-        Place::EveryProcess
+    fn list(&self) -> Option<&Mutex<Waiting>> {
+        Some(&self.waiting)
     }
 
     fn rest(&self) -> Duration {

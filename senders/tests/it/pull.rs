@@ -10,8 +10,11 @@ use std::{
 
 use async_trait::async_trait;
 use jixinda_runtime::lifecycle::Lifecycle;
-use jixinda_schemas::event::RawReceipt;
-use jixinda_senders::receipts::{Held, ReceiptSink, Receipts, Taken, Unavailable, pull_all};
+use jixinda_schemas::{ChannelId, event::RawReceipt};
+use jixinda_senders::{
+    receipts::{Held, History, ReceiptSink, Receipts, Taken, Unavailable, Unread, pull_all},
+    vendors::waiting::Earlier,
+};
 use serde_json::json;
 use tokio::sync::watch;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -36,6 +39,16 @@ impl ReceiptSink for Memory {
         }
         self.stored.lock().unwrap().extend(taken.receipts);
         Ok(())
+    }
+}
+
+/// Nothing was sent before.
+struct Blank;
+
+#[async_trait]
+impl History for Blank {
+    async fn open(&self, _channel: &ChannelId, _partition: i32) -> Result<Vec<Earlier>, Unread> {
+        Ok(Vec::new())
     }
 }
 
@@ -75,7 +88,8 @@ async fn the_holder_fetches_and_not_again_before_what_came_is_stored() {
     let (lifecycle, held) = (Lifecycle::default(), Held::default());
     let place = (held.clone(), PARTITIONS);
     let handle = lifecycle.component("fetching");
-    let running = tokio::spawn(pull_all(receipts, "default".to_owned(), place, handle));
+    let pool = "default".to_owned();
+    let running = tokio::spawn(pull_all(receipts, pool, place, Arc::new(Blank), handle));
 
     tokio::time::sleep(A_WHILE).await;
     assert_eq!(

@@ -38,7 +38,7 @@ pub fn params(asked: &Asked) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What was taken, to wait for: each number by itself, since a question is about one.
+/// What was taken, to wait for.
 pub(super) fn wait(
     waiting: &mut Waiting,
     items: &[Item],
@@ -49,7 +49,7 @@ pub(super) fn wait(
         if let AttemptResult::Accepted { vendor_id } = result {
             let number = Number {
                 recipient: item.recipient.clone(),
-                parts: 1,
+                parts: None,
             };
             waiting.add(vendor_id, vec![number], now);
         }
@@ -139,7 +139,7 @@ mod tests {
             since: Timestamp(1_735_750_800_000),
             numbers: vec![Number {
                 recipient: "+8613800138000".parse().unwrap(),
-                parts: 1,
+                parts: None,
             }],
         };
         let params = params(&asked);
