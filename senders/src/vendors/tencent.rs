@@ -17,7 +17,13 @@ use jixinda_runtime::secret::Secret;
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::{Account, answer::lenient_text, endpoint, exchange::exchange, several::misfit};
+use super::{
+    Account,
+    answer::lenient_text,
+    endpoint,
+    exchange::{self, exchange_within},
+    several::misfit,
+};
 use crate::{
     Unusable, metrics,
     vendor::{
@@ -128,7 +134,8 @@ impl Tencent {
             Err(result) => return all(result),
         };
         let request = self.request("SendSms", body).timeout(call.timeout).build();
-        match exchange(&self.client, request).await {
+        let sent = exchange_within(&self.client, request, exchange::MAX_LONG_ANSWER);
+        match sent.await {
             Ok(answer) => {
                 let verdicts = wire::interpret(&answer, &call.items);
                 if verdicts.iter().any(|v| v.undocumented) {
@@ -194,7 +201,7 @@ impl Pull for Tencent {
             .request("PullSmsSendStatus", body)
             .timeout(timeout)
             .build();
-        let answer = exchange(&self.client, request)
+        let answer = exchange_within(&self.client, request, exchange::MAX_FETCHED)
             .await
             .map_err(|result| FetchError(format!("{result:?}")))?;
         let mut reply: Value = serde_json::from_slice(&answer.body)

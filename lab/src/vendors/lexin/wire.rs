@@ -20,6 +20,7 @@ const TEMPLATE: &[&str] = &[
     "Format",
     "TemplateParam",
     "msgId",
+    "bizId",
     "extNo",
     "schTime",
 ];

@@ -64,6 +64,8 @@ static RECEIPT: &[ReceiptCode] = {
         end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
         end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
         end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
+        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
+        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
         end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
     ]
 };

@@ -57,7 +57,7 @@ pub fn fetched(answer: &Answer) -> Result<Batch, FetchError> {
     let mut reply: Value = serde_json::from_slice(&answer.body).map_err(|_| nothing())?;
     let code = reply.get("code").or_else(|| reply.get("Code"));
     match code.and_then(lenient_text).as_deref() {
-        Some("0") if status == 200 => Ok(items(&mut reply).unwrap_or_default()),
+        Some("0") if status == 200 => Ok(items(&mut reply).unwrap_or_else(|| no_list(reply))),
         Some(NO_REPORTS) => Ok(Batch::default()),
         Some(code) if status == 200 => Err(FetchError(brief(&format!("code {code}")))),
         _ => Err(nothing()),
@@ -65,14 +65,23 @@ pub fn fetched(answer: &Answer) -> Result<Batch, FetchError> {
 }
 
 fn items(reply: &mut Value) -> Option<Batch> {
-    let lists = LISTS
-        .iter()
-        .map(|name| reply.get_mut(name).map(Value::take));
-    let list = lists.flatten().find_map(|list| match list {
-        Value::Array(items) => Some(items),
+    let name = LISTS.iter().find(|name| reply[**name].is_array())?;
+    match reply[*name].take() {
+        Value::Array(items) => Some(items.into_iter().map(item).collect()),
         _ => None,
-    });
-    Some(list?.into_iter().map(item).collect())
+    }
+}
+
+/// There are none, or they are gone at the vendor and not lost here.
+fn no_list(reply: Value) -> Batch {
+    let mut batch = Batch::default();
+    if LISTS.iter().any(|name| !reply[*name].is_null()) {
+        batch.unreadable.push(UnreadableItem {
+            detail: "the reports are no list".to_owned(),
+            raw: reply,
+        });
+    }
+    batch
 }
 
 fn item(raw: Value) -> ParsedItem {
@@ -181,6 +190,8 @@ mod tests {
         ] {
             assert!(fetched(&answer(200, none)).unwrap().is_empty(), "{none}");
         }
+        let other = r#"{"code":0,"data":{"msg_no":"1","mobile":"13800138000","status":"UNDELIV"}}"#;
+        assert_eq!(fetched(&answer(200, other)).unwrap().unreadable.len(), 1);
         for (status, body) in [
             (200, r#"{"code":1}"#),
             (200, "<html>"),

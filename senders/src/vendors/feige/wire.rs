@@ -57,9 +57,9 @@ pub fn body(api: Api, keys: &Keys, items: &[Item]) -> Result<(&'static str, Stri
     let (template, content) = match &first.content {
         Content::Separated { code, params } => {
             let template = id(code, "the template's code must be its number")?;
-            (Some(template), params)
+            (Some(template), params.as_str())
         }
-        Content::FullText { text } => (None, text),
+        Content::FullText { text } => (None, without_signature(text)),
         Content::Named { .. } | Content::Positional { .. } => return Err(form()),
     };
     let (user, secret) = (keys.user.expose(), keys.secret.expose());
@@ -94,6 +94,12 @@ pub fn body(api: Api, keys: &Keys, items: &[Item]) -> Result<(&'static str, Stri
             (path, body.finish())
         }
     })
+}
+
+/// The vendor puts the signature of `sign_id` before the text.
+fn without_signature(text: &str) -> &str {
+    let signed = text.strip_prefix('【').and_then(|t| t.split_once('】'));
+    signed.map_or(text, |(_, rest)| rest)
 }
 
 /// Signatures and templates go by number. A call with anything else would be refused as wrong for good, whereas another
@@ -168,21 +174,25 @@ pub fn interpret(api: Api, answer: &Answer, count: usize) -> Vec<Verdict> {
         };
         refuse(&CATALOGUE, refusal)
     };
+    let taken = number("SuccessCount").or_else(|| number("count"));
     if code != "0" {
         if id.is_some() {
             return all(unknown("refused_with_id").into());
+        }
+        if number("SuccessCount").is_some_and(|taken| taken > 0) {
+            return all(unknown("partly_taken").into());
         }
         let verdict = match api {
             Api::New => refusal(&code),
             Api::Old => refusal(&format!("old.{code}")),
         };
-        return each(verdict, count, true);
+        // A wrong parameter may be one of the numbers.
+        return each(verdict, count, false);
     }
     if !(200..=299).contains(&status) {
         return all(by_status(status));
     }
     let (invalid, black) = (number(INVALID).unwrap_or(0), number(BLACK).unwrap_or(0));
-    let taken = number("SuccessCount").or_else(|| number("count"));
     match (share(count, taken, invalid.saturating_add(black)), id) {
         (Share::All, Some(vendor_id)) => all(AttemptResult::Accepted { vendor_id }.into()),
         (Share::All, None) => all(unknown("ok_without_id").into()),
@@ -261,7 +271,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), wanted);
 
         let mut whole = item("+8613800138000");
-        whole.content = Content::FullText { text: "a b".into() };
+        // The vendor is told whose signature to put before it.
+        whole.content = Content::FullText {
+            text: "【集信达】a b".into(),
+        };
         let (path, sent) = body(Api::Old, &keys(), &[whole.clone()]).unwrap();
         assert_eq!(path, "SmsService/Send");
         assert_eq!(
@@ -275,6 +288,23 @@ mod tests {
         assert_eq!(refused(&refusal).0, Disposition::RetryOther);
         let abroad = body(Api::New, &keys(), &[item("+6581234567")]).unwrap_err();
         assert_eq!(refused(&abroad).2, "abroad");
+    }
+
+    #[test]
+    fn a_refusal_of_several_may_be_about_one_of_them() {
+        let wrong = r#"{"code":10002,"msg":"x"}"#;
+        for (count, want) in [
+            (1, Disposition::PermanentContent),
+            (2, Disposition::RetrySame),
+        ] {
+            for result in results(Api::New, 200, wrong, count) {
+                assert_eq!(refused(&result).0, want);
+            }
+        }
+        let some = r#"{"Code":10002,"Message":"x","SuccessCount":1}"#;
+        for result in results(Api::Old, 200, some, 2) {
+            assert_eq!(result, unknown("partly_taken"));
+        }
     }
 
     #[test]

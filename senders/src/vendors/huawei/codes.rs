@@ -22,7 +22,7 @@ static SUBMIT: &[SubmitCode] = {
     &[
         row("E000000", D::RetrySame, B::Channel, "the vendor's system failed, or templateParas cannot be read"),
         row("E200015", D::RetrySame, B::Capacity, "too many messages wait to be sent"),
-        row("E200034", D::RetrySame, B::Channel, "the vendor's gateway did not answer in time"),
+        row("E200034", D::Unknown, B::Channel, "the vendor's gateway did not answer in time: it may have been taken"),
         row("E200036", D::RetrySame, B::Capacity, "the rate of the channel number is set to 0"),
 
         row("E200018", D::RetryOther, B::App, "the channel number does not belong to the application"),

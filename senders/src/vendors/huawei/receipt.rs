@@ -7,7 +7,7 @@
 
 use jixinda_schemas::{
     Phone,
-    vendor::{Blame, ReceiptStatus},
+    vendor::{Blame, Disposition, ReceiptStatus},
 };
 use serde_json::Value;
 
@@ -101,6 +101,9 @@ fn phone(number: Option<String>, name: &str) -> Result<Phone, String> {
 fn verdict(code: &str) -> (ReceiptStatus, Blame) {
     match (CATALOGUE.receipt(code), CATALOGUE.submit(code)) {
         (Some(row), _) => (row.status, row.blame),
+        (None, Some(row)) if row.disposition == Disposition::Unknown => {
+            (ReceiptStatus::Unknown, Blame::None)
+        }
         (None, Some(row)) => (ReceiptStatus::Rejected, row.blame),
         (None, None) => (ReceiptStatus::Undelivered, Blame::Channel),
     }

@@ -61,14 +61,10 @@ fn collect<'a>(
     separator: &str,
     read: impl Fn(&str) -> Result<Reported, String>,
 ) -> Result<Batch, FetchError> {
-    let mut records = records
-        .map(str::trim)
-        .filter(|record| !record.is_empty())
-        .peekable();
-    if records
-        .peek()
-        .is_some_and(|first| !first.contains(separator))
-    {
+    let records = records.map(str::trim).filter(|record| !record.is_empty());
+    let records: Vec<&str> = records.collect();
+    // One that cannot be read does not lose the others.
+    if !records.is_empty() && !records.iter().any(|record| record.contains(separator)) {
         return Err(FetchError("no list of records".to_owned()));
     }
     let item = |record: &str| {
@@ -77,7 +73,7 @@ fn collect<'a>(
             raw: record.into(),
         })
     };
-    Ok(records.map(item).collect())
+    Ok(records.into_iter().map(item).collect())
 }
 
 fn report(record: &str) -> Result<ReceiptItem, String> {
@@ -169,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_bad_record_does_not_lose_the_others() {
-        let text = "1,2,1;7;100000000000001,13800138000,9";
+        let text = "7;1,2,1;100000000000001,13800138000,9";
         let batch = reports(&answer(200, text)).unwrap();
         assert_eq!((batch.receipts.len(), batch.unreadable.len()), (1, 2));
         assert_eq!(batch.receipts[0].status, ReceiptStatus::Unknown);

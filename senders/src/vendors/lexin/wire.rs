@@ -165,6 +165,10 @@ pub fn interpret(answer: &Answer, call: &Call, one_text: bool) -> Vec<Verdict> {
         refuse(&CATALOGUE, refusal)
     };
     match (text("replyCode").as_deref(), status) {
+        // Refused, and some were taken.
+        (Some("0"), _) if number("succeedNum").is_some_and(|taken| taken > 0) => {
+            all(unknown("partly_taken").into())
+        }
         (Some("0"), _) => {
             let row = CATALOGUE.in_words(&message);
             each(refusal(row.map_or("0", |row| row.code)), count, one_text)
@@ -357,8 +361,11 @@ mod tests {
             let want = (Disposition::RetryOther, Blame::Recipient, "failedNum");
             assert_eq!(refused(&result), want);
         }
-        for result in results(200, &answer(1, 1), &two()) {
-            assert_eq!(result, unknown("partly_taken"));
+        let refused_and_taken = r#"{"replyCode":0,"replyMsg":"x","succeedNum":1}"#;
+        for body in [answer(1, 1).as_str(), refused_and_taken] {
+            for result in results(200, body, &two()) {
+                assert_eq!(result, unknown("partly_taken"));
+            }
         }
     }
 

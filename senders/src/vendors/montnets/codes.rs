@@ -35,6 +35,7 @@ static SUBMIT: &[SubmitCode] = {
         row("100094", D::RetryOther, B::App, "a node of the XML is missing"),
         row("100095", D::RetryOther, B::App, "the body is no JSON"),
         row("100096", D::RetryOther, B::App, "a list in the JSON cannot be read"),
+        row("100097", D::RetryOther, B::App, "the body cannot be read"),
         row("100098", D::RetryOther, B::App, "the body is no JSON"),
         row("100100", D::RetryOther, B::App, "the content type is not supported"),
 
@@ -69,6 +70,8 @@ static RECEIPT: &[ReceiptCode] = {
         end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
         end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
         end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
+        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
+        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
         end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
     ]
 };

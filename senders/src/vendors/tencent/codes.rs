@@ -19,11 +19,11 @@ static SUBMIT: &[SubmitCode] = {
     use Blame as B;
     use Disposition as D;
     &[
-        row("InternalError.Timeout", D::RetrySame, B::Channel, "the vendor's own request timed out"),
-        row("InternalError.SendAndRecvFail", D::RetrySame, B::Channel, "the vendor's own request failed"),
+        row("InternalError.Timeout", D::Unknown, B::Channel, "the vendor's own request timed out: it may have been taken"),
+        row("InternalError.SendAndRecvFail", D::Unknown, B::Channel, "the vendor's own request failed: it may have been taken"),
         row("InternalError.OtherError", D::RetrySame, B::Channel, "the vendor's system failed"),
         row("InternalError.UnknownError", D::RetrySame, B::Channel, "the vendor's system failed"),
-        row("InternalError.ParseBackendResponseFail", D::RetrySame, B::Channel, "the vendor's system failed"),
+        row("InternalError.ParseBackendResponseFail", D::Unknown, B::Channel, "the vendor's own request had an answer that it cannot read"),
         row("InternalError.JsonParseFail", D::RetrySame, B::Channel, "the vendor's system failed"),
         row("RequestLimitExceeded.*", D::RetrySame, B::Capacity, "too many calls"),
         row("LimitExceeded.GlobalSmsSendingRateLimit", D::RetrySame, B::Capacity, "too many messages a second"),
@@ -74,6 +74,8 @@ static SUBMIT: &[SubmitCode] = {
         row("InternalError.RequestTimeException", D::Account, B::Account, "this machine's clock is wrong"),
         row("InternalError.SigVerificationFail", D::Account, B::Account, "the signature of the call is wrong"),
         row("InternalError.SigFieldMissing", D::Account, B::Account, "the signature of the call is missing"),
+        // After those that are listed.
+        row("InternalError.*", D::Unknown, B::Channel, "the vendor's system failed; whether before it took the message is not known"),
     ]
 };
 
@@ -89,6 +91,8 @@ static RECEIPT: &[ReceiptCode] = {
         end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
         end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
         end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
+        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
+        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
         end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
     ]
 };
@@ -111,6 +115,9 @@ mod tests {
                 Disposition::Account,
             ),
             ("RequestLimitExceeded", Disposition::RetrySame),
+            ("InternalError.SigVerificationFail", Disposition::Account),
+            ("InternalError", Disposition::Unknown),
+            ("InternalError.New", Disposition::Unknown),
             (
                 "MissingParameter.EmptyPhoneNumberSet",
                 Disposition::PermanentContent,

@@ -17,6 +17,7 @@ use crate::{
     vendors::{
         answer::{Refusal, Verdict, by_status, is_the_vendors, lenient_text, refuse},
         exchange::Answer,
+        several::each,
     },
 };
 
@@ -88,7 +89,7 @@ pub fn interpret(answer: &Answer, items: &[Item]) -> Vec<Verdict> {
         ))
     };
     if let Some(verdict) = response.get("Error").and_then(refused) {
-        return all(verdict);
+        return each(verdict, items.len(), true);
     }
     let (Some(set), 200) = (response["SendStatusSet"].as_array(), status) else {
         return all(by_status(status));
@@ -214,6 +215,17 @@ mod tests {
                 (disposition, message.as_str()),
                 (Disposition::Account, "to 138****00")
             );
+        }
+    }
+
+    #[test]
+    fn a_call_refused_for_a_number_does_not_say_which() {
+        let body = r#"{"Response":{"Error":{"Code":"FailedOperation.PhoneNumberInBlacklist","Message":"x"}}}"#;
+        for result in results(200, body) {
+            let AttemptResult::Rejected { disposition, .. } = result else {
+                panic!("not refused");
+            };
+            assert_eq!(disposition, Disposition::RetrySame);
         }
     }
 
