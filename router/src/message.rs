@@ -29,6 +29,8 @@ pub use {
 
 /// Most attempts that may be started for one message.
 pub const MAX_STARTED: usize = 3;
+/// So many more that a vendor refused for its rate alone: that is slow, not failed.
+pub const MAX_THROTTLED: usize = 12;
 
 /// One message with all that is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -150,6 +150,21 @@ impl Attempt {
         }
     }
 
+    /// Whether the vendor took too many at the time, and nothing else was wrong.
+    pub(super) fn was_throttled(&self) -> bool {
+        matches!(
+            &self.finish,
+            Some(Finish {
+                result: AttemptResult::Rejected {
+                    disposition: Disposition::RetrySame,
+                    blame: Blame::Capacity,
+                    ..
+                },
+                ..
+            })
+        )
+    }
+
     pub(super) fn rejection(&self) -> Option<Disposition> {
         match &self.finish {
             Some(Finish {

@@ -7,7 +7,7 @@ use jixinda_schemas::{
     vendor::{Disposition, ReceiptStatus},
 };
 
-use super::{Attempt, Claim, Entry, MAX_STARTED};
+use super::{Attempt, Claim, Entry, MAX_STARTED, MAX_THROTTLED};
 
 /// A routing that no one claimed is taken as dead so long after `not_after`.
 const CLAIM_GRACE_MS: i64 = 10_000;
@@ -70,10 +70,20 @@ impl Entry {
     /// How many attempts were started.
     #[must_use]
     pub fn started_count(&self) -> usize {
+        self.started_ones().count()
+    }
+
+    fn started_ones(&self) -> impl Iterator<Item = &Attempt> {
         self.attempts
             .iter()
             .filter(|a| a.call_id().is_some() && a.state() != AttemptState::NotCalled)
-            .count()
+    }
+
+    /// How many of them count: [`MAX_STARTED`] is the limit.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        let throttled = self.started_ones().filter(|a| a.was_throttled()).count();
+        self.started_count() - throttled.min(MAX_THROTTLED)
     }
 
     /// Where it stands.
@@ -159,7 +169,7 @@ impl Entry {
                 | Disposition::Unknown => {}
             }
         }
-        if started >= MAX_STARTED {
+        if self.counted() >= MAX_STARTED {
             return Some((Terminal::Failed, Reason::Exhausted));
         }
         let last = self.attempts.last().and_then(|a| a.claim.as_ref());

@@ -309,7 +309,7 @@ fn check(node: &Node) {
             assert_eq!((open, arrived, failed), (0, 0, 0), "{}", context());
             assert_eq!(count(&[AttemptState::Accepted]), 0, "{}", context());
             assert!(taken <= e.lane.unknown_allowed(), "{}", context());
-            assert!(e.started_count() < MAX_STARTED, "{}", context());
+            assert!(e.counted() < MAX_STARTED, "{}", context());
             assert!(node.now < e.not_after(), "{}", context());
             assert!(e.refused.is_none() && e.outcome.is_none(), "{}", context());
         }

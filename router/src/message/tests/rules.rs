@@ -17,6 +17,25 @@ fn a_definite_refusal_fails_over_and_three_exhaust() {
 }
 
 #[test]
+fn a_vendor_that_is_too_slow_uses_no_attempt_up() {
+    let mut e = entry(Lane::Notice);
+    let throttled = AttemptResult::Rejected {
+        disposition: Disposition::RetrySame,
+        blame: Blame::Capacity,
+        vendor_code: "flow".into(),
+        message: String::new(),
+        retry_after_ms: None,
+    };
+    let most = (MAX_THROTTLED + MAX_STARTED) as u16;
+    for n in 1..=most {
+        assert!(can_decide(&e), "{n}");
+        start(&mut e, n);
+        finish(&mut e, n, throttled.clone());
+    }
+    assert_eq!(next(&e), Step::End(Terminal::Failed, Reason::Exhausted));
+}
+
+#[test]
 fn an_unknown_attempt_is_resent_once_for_otp_and_never_for_others() {
     for lane in Lane::ALL {
         let mut e = entry(lane);
@@ -177,7 +196,7 @@ proptest! {
                 prop_assert_eq!(open, 0);
                 prop_assert!(unknown <= lane.unknown_allowed());
                 prop_assert!(!states.contains(&AttemptState::Delivered));
-                prop_assert!(e.started_count() < MAX_STARTED);
+                prop_assert!(e.counted() < MAX_STARTED);
             }
             Step::End(Terminal::Failed | Terminal::Expired, _) => {
                 prop_assert_eq!(open + unknown, 0);
