@@ -53,6 +53,7 @@ fn world() -> World {
     let mut world = World::with_senders(2, &CHANNELS);
     for channel in CHANNELS {
         world.lab_account(channel)["behaviour"]["magic_numbers"] = json!(true);
+        world.channel(channel)["call_timeout_ms"] = json!(2_000);
     }
     // 3, 15 and 30 s: a receiver may be away for longer than a process takes to be given up for dead.
     world.lab["receipt_retry_scale"] = json!(0.05);

@@ -285,7 +285,8 @@ impl Member {
         self.committer.commit(list).map_err(Error::client("commit"))
     }
 
-    /// What is committed now for one partition, every topic. A broker on its way up is asked again for 20 s.
+    /// What is committed now for one partition, every topic. A broker that is away is asked again for 45 s, and
+    /// one that knows of none for 20 s.
     ///
     /// # Errors
     /// When the broker does not answer or something was never committed.

@@ -107,7 +107,7 @@ impl World {
         self.secrets.insert(format!("{id} receipts"), token.clone());
         let channel = json!({
             "id": id, "vendor": "aliyun",
-            "rate_per_second": 2000, "max_in_flight": 500, "call_timeout_ms": 2000,
+            "rate_per_second": 2000, "max_in_flight": 500, "call_timeout_ms": 5000,
             "prices": [{ "prefix": "+86", "micros": 40000 }],
             "endpoint": format!("http://127.0.0.1:{}", self.lab_port),
             "secrets": { "access_key_id": format!("key-{id}"), "access_key_secret": vendor },

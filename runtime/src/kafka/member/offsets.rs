@@ -17,18 +17,22 @@ use crate::kafka::{Error, Kafka};
 /// A broker that restarts takes members back before it has loaded their group's offsets. It says so at once, or, when it
 /// had to load them twice (seen with 4.1 on a starved machine), answers as if nothing had ever been committed.
 const OFFSETS_PATIENCE: Duration = Duration::from_secs(20);
+/// One that does not answer is away: it takes half a minute to come back, and less than the client's longest poll.
+const AWAY_PATIENCE: Duration = Duration::from_secs(45);
 const OFFSETS_PAUSE: Duration = Duration::from_millis(200);
 
 pub(super) fn committed_offsets(
     consumer: &BaseConsumer<Context>,
     ask: &TopicPartitionList,
 ) -> Result<TopicPartitionList, Error> {
-    let until = Instant::now() + OFFSETS_PATIENCE;
+    let begun = Instant::now();
     loop {
         match consumer.committed_offsets(ask.clone(), CALL) {
-            Ok(found) if is_complete(&found) || Instant::now() >= until => return Ok(found),
+            Ok(found) if is_complete(&found) || begun.elapsed() >= OFFSETS_PATIENCE => {
+                return Ok(found);
+            }
             Ok(_) => warn!("no committed offsets where there should be, asking again"),
-            Err(e) if Instant::now() >= until => {
+            Err(e) if begun.elapsed() >= AWAY_PATIENCE => {
                 return Err(Error::client("cannot read committed offsets")(e));
             }
             Err(e) => warn!(
