@@ -255,9 +255,6 @@ impl SmsVendor for Aliyun {
         if let Some(refused) = misfit(&call.items, self.max_numbers, |a, b| self.fits(a, b), what) {
             return refused;
         }
-        if call.items.is_empty() {
-            return Vec::new();
-        }
         self.send_together(call).await
     }
 

@@ -104,3 +104,21 @@ pub const fn end(
         meaning,
     }
 }
+
+/// Words of carriers that are the same for all of them, and that most vendors pass through.
+#[rustfmt::skip]
+pub static CARRIERS: &[ReceiptCode] = {
+    use Blame as B;
+    use ReceiptStatus as S;
+    &[
+        end("DELIVRD", S::Delivered, B::None, "the handset has it"),
+        end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
+        end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
+        end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
+        end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
+        end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
+        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
+        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
+        end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
+    ]
+};

@@ -195,9 +195,6 @@ impl SmsVendor for Jdcloud {
         if let Some(refused) = misfit(&call.items, self.max_numbers, wire::fits, what) {
             return refused;
         }
-        if call.items.is_empty() {
-            return Vec::new();
-        }
         self.send_together(call).await
     }
 

@@ -230,9 +230,6 @@ impl SmsVendor for Lexin {
         if let Some(refused) = misfit(&call.items, self.max_numbers, wire::fits, what) {
             return refused;
         }
-        if call.items.is_empty() {
-            return Vec::new();
-        }
         self.send_together(call).await
     }
 

@@ -331,9 +331,6 @@ impl SmsVendor for Montnets {
         if let Some(refused) = misfit(&call.items, usize::MAX, wire::fits, what) {
             return refused;
         }
-        if call.items.is_empty() {
-            return Vec::new();
-        }
         let items = &call.items[..wire::room(&call.items)];
         let results = self.send_together(call, items).await;
         first_ones(results, call.items.len())

@@ -30,7 +30,7 @@ pub fn max_numbers(account: &Account<'_>, default: usize, most: usize) -> Result
     })
 }
 
-/// The results of a call that cannot go out as one: it has more than `most` items, or one that does not fit the first.
+/// The results of a call that cannot go out as one: it has no item, more than `most`, or one that does not fit the first.
 /// `what` says what one call takes. Nothing when it can go out.
 #[must_use]
 pub fn misfit(
@@ -39,7 +39,7 @@ pub fn misfit(
     fits: impl Fn(&Item, &Item) -> bool,
     what: &str,
 ) -> Option<Vec<ItemResult>> {
-    let fit = items.len() <= most && items.iter().all(|item| fits(&items[0], item));
+    let fit = (1..=most).contains(&items.len()) && items.iter().all(|item| fits(&items[0], item));
     let refused = || not_sent(Disposition::RetrySame, Blame::None, "batch_mixed", what);
     (!fit).then(|| vec![refused(); items.len()])
 }

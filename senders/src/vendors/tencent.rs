@@ -169,9 +169,6 @@ impl SmsVendor for Tencent {
         if let Some(refused) = misfit(&call.items, MAX_NUMBERS, wire::fits, what) {
             return refused;
         }
-        if call.items.is_empty() {
-            return Vec::new();
-        }
         self.send_together(call).await
     }
 

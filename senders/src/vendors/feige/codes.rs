@@ -4,14 +4,15 @@
 //! its answer. Codes of the old API are written with `old.` before them: its 10008 means another thing. Reports pass the
 //! carriers' words through. The classification is ours.
 
-use jixinda_schemas::vendor::{Blame, Disposition, ReceiptStatus};
+use jixinda_schemas::vendor::{Blame, Disposition};
 
-use crate::vendors::codes::{Catalogue, ReceiptCode, SubmitCode, end, row};
+use crate::vendors::codes::{CARRIERS, Catalogue, SubmitCode, row};
 
 /// Both tables.
 pub const CATALOGUE: Catalogue = Catalogue {
     submit: SUBMIT,
-    receipt: RECEIPT,
+    // `status` of a report is the carrier's word.
+    receipt: CARRIERS,
 };
 
 /// Of a call whose only number, or every number, is not valid.
@@ -49,24 +50,6 @@ static SUBMIT: &[SubmitCode] = {
         // Answers to a fetch. As answers to a call they make no sense, and prove nothing.
         row(NO_REPORTS, D::Unknown, B::Channel, "no reports to fetch"),
         row("10005", D::Unknown, B::Channel, "no messages from handsets to fetch"),
-    ]
-};
-
-/// `status` of a report is the carrier's word; those that are the same for all carriers.
-#[rustfmt::skip]
-static RECEIPT: &[ReceiptCode] = {
-    use Blame as B;
-    use ReceiptStatus as S;
-    &[
-        end("DELIVRD", S::Delivered, B::None, "the handset has it"),
-        end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
-        end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
-        end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
-        end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
-        end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
-        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
-        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
-        end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
     ]
 };
 

@@ -4,14 +4,15 @@
 //! The manual prints them without a sign, answers carry them negative; the sign is dropped. The classification is ours.
 //! Codes of receipts are the carriers'.
 
-use jixinda_schemas::vendor::{Blame, Disposition, ReceiptStatus};
+use jixinda_schemas::vendor::{Blame, Disposition};
 
-use crate::vendors::codes::{Catalogue, ReceiptCode, SubmitCode, end, row};
+use crate::vendors::codes::{CARRIERS, Catalogue, SubmitCode, row};
 
 /// Both tables.
 pub const CATALOGUE: Catalogue = Catalogue {
     submit: SUBMIT,
-    receipt: RECEIPT,
+    // `errcode` of a receipt is the carrier's word.
+    receipt: CARRIERS,
 };
 
 /// Every documented code that refuses a call.
@@ -58,24 +59,6 @@ static SUBMIT: &[SubmitCode] = {
     ]
 };
 
-/// `errcode` of a receipt: the words that are the same for all carriers.
-#[rustfmt::skip]
-static RECEIPT: &[ReceiptCode] = {
-    use Blame as B;
-    use ReceiptStatus as S;
-    &[
-        end("DELIVRD", S::Delivered, B::None, "the handset has it"),
-        end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
-        end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
-        end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
-        end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
-        end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
-        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
-        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
-        end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
-    ]
-};
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -85,7 +68,10 @@ mod tests {
     #[test]
     fn no_code_stands_twice() {
         let submit: BTreeSet<&str> = SUBMIT.iter().map(|row| row.code).collect();
-        let receipt: BTreeSet<&str> = RECEIPT.iter().map(|row| row.code).collect();
-        assert_eq!((submit.len(), receipt.len()), (SUBMIT.len(), RECEIPT.len()));
+        let receipt: BTreeSet<&str> = CARRIERS.iter().map(|row| row.code).collect();
+        assert_eq!(
+            (submit.len(), receipt.len()),
+            (SUBMIT.len(), CARRIERS.len())
+        );
     }
 }

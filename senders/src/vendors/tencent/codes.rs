@@ -3,14 +3,15 @@
 //! Source: `errorcodes.py` of `tencentcloud-sdk-python-sms` 3.1.153; the codes of the gateway (`RequestLimitExceeded`,
 //! `AuthFailure`, `MissingParameter`) are those of all its APIs. The classification is ours.
 
-use jixinda_schemas::vendor::{Blame, Disposition, ReceiptStatus};
+use jixinda_schemas::vendor::{Blame, Disposition};
 
-use crate::vendors::codes::{Catalogue, ReceiptCode, SubmitCode, end, row};
+use crate::vendors::codes::{CARRIERS, Catalogue, SubmitCode, row};
 
 /// Both tables.
 pub const CATALOGUE: Catalogue = Catalogue {
     submit: SUBMIT,
-    receipt: RECEIPT,
+    // `errmsg` of a receipt is the carrier's word.
+    receipt: CARRIERS,
 };
 
 /// Every documented code that refuses a number or a call.
@@ -76,24 +77,6 @@ static SUBMIT: &[SubmitCode] = {
         row("InternalError.SigFieldMissing", D::Account, B::Account, "the signature of the call is missing"),
         // After those that are listed.
         row("InternalError.*", D::Unknown, B::Channel, "the vendor's system failed; whether before it took the message is not known"),
-    ]
-};
-
-/// `errmsg` of a receipt is the carrier's word; those that are the same for all carriers.
-#[rustfmt::skip]
-static RECEIPT: &[ReceiptCode] = {
-    use Blame as B;
-    use ReceiptStatus as S;
-    &[
-        end("DELIVRD", S::Delivered, B::None, "the handset has it"),
-        end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
-        end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
-        end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
-        end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
-        end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
-        end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
-        end("KEYWORD", S::Rejected, B::Content, "the text holds forbidden words"),
-        end("UNKNOWN", S::Unknown, B::None, "the carrier does not know"),
     ]
 };
 
