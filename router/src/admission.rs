@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use jixinda_runtime::{kafka::owner::Share, pacer::Pacer};
+use jixinda_runtime::{
+    kafka::owner::Share,
+    pacer::{CallTime, Pacer},
+};
 use jixinda_schemas::{AttemptId, ChannelId, Lane, directory::Channel, event::Gate};
 
 /// Submit results that the breaker looks at, and how many of them open it.
@@ -15,6 +18,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A probe that brought no news for so long is replaced.
 const PROBE_PATIENCE: Duration = Duration::from_secs(15);
+/// From a decision to the vendor call and from its end to here, by way of the log; the calls' own time is not in it.
+const WAY: Duration = Duration::from_millis(100);
 
 /// Breaker of one channel on one instance: healthy, ejected, probing.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,7 @@ struct State {
     all: Pacer,
     lanes: [Pacer; 3],
     in_flight: usize,
+    calls: CallTime,
     breaker: Breaker,
 }
 
@@ -66,9 +72,9 @@ impl Admission {
     #[must_use]
     pub fn gate(&self, channel: &Channel, lane: Lane, share: Share, now: Duration) -> Option<Gate> {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
-        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil() as usize;
+        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
         let Some(state) = self.channels.get(&channel.id) else {
-            return (room == 0).then_some(Gate::Capacity);
+            return (room == 0.0).then_some(Gate::Capacity);
         };
         if let Some(open) = &state.breaker.open {
             let probing = open
@@ -78,7 +84,8 @@ impl Admission {
                 return Some(Gate::Breaker);
             }
         }
-        let fits = state.in_flight < room
+        let room = room + state.calls.ahead(room, rate, WAY);
+        let fits = (state.in_flight as f64) < room
             && state.all.fits(now, rate)
             && state.lanes[lane.index()].fits(now, rate * lane.rate_part());
         (!fits).then_some(Gate::Capacity)
@@ -109,6 +116,11 @@ impl Admission {
     pub fn in_flight(&mut self, channel: &ChannelId, change: i64) {
         let state = self.state(channel);
         state.in_flight = state.in_flight.saturating_add_signed(change as isize);
+    }
+
+    /// A vendor call took so long.
+    pub fn took(&mut self, channel: &ChannelId, elapsed: Duration) {
+        self.state(channel).calls.took(elapsed);
     }
 
     /// A vendor call ended; `fault` when the channel is to blame. `jitter` is 0 to 1.
@@ -238,6 +250,17 @@ mod tests {
         );
         a.in_flight(&c.id, -1);
         assert_eq!(a.gate(&c, Lane::Otp, ALL, Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn messages_on_their_way_over_the_log_take_no_place_of_the_vendor() {
+        let (mut a, c) = (Admission::default(), channel(1000, 2));
+        a.took(&c.id, Duration::from_millis(100));
+        let gate = |a: &Admission| a.gate(&c, Lane::Otp, ALL, Duration::from_secs(1));
+        a.in_flight(&c.id, 3);
+        assert_eq!(gate(&a), None);
+        a.in_flight(&c.id, 1);
+        assert_eq!(gate(&a), Some(Gate::Capacity));
     }
 
     /// Defect (f): a tripped threshold called the vendor again and again without delay.

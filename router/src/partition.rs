@@ -10,6 +10,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use jixinda_runtime::{
@@ -103,6 +104,7 @@ pub(crate) enum ChannelNews {
         attempt: AttemptId,
         fault: bool,
         at: Timestamp,
+        took: Option<Duration>,
     },
     Account {
         channel: ChannelId,

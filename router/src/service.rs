@@ -345,7 +345,11 @@ impl Router {
                     attempt,
                     fault,
                     at,
+                    took,
                 } if now.since(at) < STALE_NEWS_MS => {
+                    if let Some(took) = took {
+                        self.admission.took(&channel, took);
+                    }
                     let jitter = rand::random();
                     self.admission
                         .submitted(&channel, (attempt, fault), uptime, jitter);

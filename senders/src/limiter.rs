@@ -3,18 +3,26 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use jixinda_runtime::{kafka::owner::Share, pacer::Pacer};
+use jixinda_runtime::{
+    kafka::owner::Share,
+    pacer::{CallTime, Pacer},
+};
 use jixinda_schemas::{ChannelId, Lane, directory::Channel};
 
 /// Pause after a throttling answer that names none.
 const PAUSE: Duration = Duration::from_millis(200);
+/// From the claim's write until it has been read back.
+const WAY: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug)]
 struct State {
     all: Pacer,
     lanes: [Pacer; 3],
     calls: Pacer,
+    call_time: CallTime,
+    /// Messages that are claimed or in calls.
     in_flight: usize,
+    in_calls: usize,
     /// Concurrency that the vendor seems to bear.
     window: f64,
     paused_until: Duration,
@@ -34,13 +42,16 @@ impl Limiter {
                 all: Pacer::default(),
                 lanes: Default::default(),
                 calls: Pacer::default(),
+                call_time: CallTime::default(),
                 in_flight: 0,
+                in_calls: 0,
                 window: f64::INFINITY,
                 paused_until: Duration::ZERO,
             })
     }
 
-    /// Takes a place for one message of `lane`, if there is one now.
+    /// Whether one message of `lane` may be claimed now: there is a place in a call for it, or will be when the claim
+    /// has been read back.
     pub fn try_start(
         &mut self,
         channel: &Channel,
@@ -51,7 +62,9 @@ impl Limiter {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
         let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
         let state = self.state(&channel.id);
-        let fits = (state.in_flight as f64) < room.min(state.window)
+        let room = room.min(state.window);
+        let room = room + state.call_time.ahead(room, rate, WAY);
+        let fits = (state.in_flight as f64) < room
             && now >= state.paused_until
             && state.all.fits(now, rate)
             && state.lanes[lane.index()].fits(now, rate * lane.rate_part());
@@ -63,9 +76,9 @@ impl Limiter {
         fits
     }
 
-    /// Whether a call of `count` messages that have their places may begin now. Claims come back from the log in
-    /// bunches, so that their own pace is not that of the calls. One of several goes as soon as its first may, and
-    /// those after it wait for all.
+    /// Whether a call of `count` claimed messages may begin now, and if so, its messages are in it. Claims come back
+    /// from the log in bunches, so that their own pace is not that of the calls. One of several goes as soon as its
+    /// first may, and those after it wait for all.
     pub fn try_call(
         &mut self,
         channel: &Channel,
@@ -74,18 +87,30 @@ impl Limiter {
         now: Duration,
     ) -> bool {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
+        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
         let state = self.state(&channel.id);
-        let fits = state.calls.fits(now, rate);
+        let fits = (state.in_calls as f64) < room.min(state.window)
+            && now >= state.paused_until
+            && state.calls.fits(now, rate);
         if fits {
+            state.in_calls += count;
             (0..count).for_each(|_| state.calls.take(now, rate));
         }
         fits
     }
 
-    /// The place is free again.
-    pub fn ended(&mut self, channel: &ChannelId) {
+    /// A claimed message will be in no call.
+    pub fn let_go(&mut self, channel: &ChannelId) {
         let state = self.state(channel);
         state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    /// A call of `count` messages ended.
+    pub fn ended(&mut self, channel: &ChannelId, count: usize, elapsed: Duration) {
+        let state = self.state(channel);
+        state.in_flight = state.in_flight.saturating_sub(count);
+        state.in_calls = state.in_calls.saturating_sub(count);
+        state.call_time.took(elapsed);
     }
 
     /// The vendor answered without throttling.
@@ -102,7 +127,7 @@ impl Limiter {
         let until = now + pause.unwrap_or(PAUSE);
         if now >= state.paused_until {
             // Answers to calls of the same moment are one signal.
-            state.window = (state.window.min(state.in_flight as f64 + 1.0) / 2.0).max(1.0);
+            state.window = (state.window.min(state.in_calls as f64 + 1.0) / 2.0).max(1.0);
         }
         state.paused_until = state.paused_until.max(until);
     }
@@ -139,25 +164,52 @@ mod tests {
         let (mut l, c) = (Limiter::default(), channel(100_000, 1_000));
         let mut now = Duration::from_secs(1);
         let fill = |l: &mut Limiter, now: &mut Duration| {
-            let before = l.in_flight();
-            for _ in 0..2_000 {
+            let tries = (0..2_000).filter(|_| {
                 *now += Duration::from_micros(100);
-                l.try_start(&c, Lane::Otp, ALL, *now);
-            }
-            l.in_flight() - before
+                l.try_start(&c, Lane::Otp, ALL, *now) && l.try_call(&c, ALL, 1, *now)
+            });
+            tries.count()
+        };
+        let end = |l: &mut Limiter, count: usize| {
+            (0..count).for_each(|_| l.ended(&c.id, 1, Duration::from_secs(1)));
         };
         assert_eq!(fill(&mut l, &mut now), 1_000);
         l.throttled(&c.id, None, now);
         assert!(l.pause_left(&c.id, now).is_some());
-        (0..1_000).for_each(|_| l.ended(&c.id));
+        assert!(!l.try_call(&c, ALL, 1, now));
+        end(&mut l, 1_000);
         now += Duration::from_secs(1);
         let after = fill(&mut l, &mut now);
         assert!((499..=502).contains(&after), "{after}");
-        (0..after).for_each(|_| {
-            l.ended(&c.id);
-            l.fine(&c.id);
-        });
+        end(&mut l, after);
+        (0..after).for_each(|_| l.fine(&c.id));
         assert_eq!(fill(&mut l, &mut now), after + 1);
+    }
+
+    #[test]
+    fn claims_set_out_for_places_that_become_free_while_they_are_read_back() {
+        let (mut l, c) = (Limiter::default(), channel(10_000, 10));
+        let mut now = Duration::from_secs(1);
+        let mut claim = |l: &mut Limiter| {
+            now += Duration::from_millis(1);
+            l.try_start(&c, Lane::Otp, ALL, now)
+        };
+        let mut claims = |l: &mut Limiter| (0..100).filter(|_| claim(l)).count();
+        let calls = |l: &mut Limiter| {
+            let at = |ms: u64| Duration::from_millis(2_000 + ms);
+            (0..100)
+                .filter(|ms| l.try_call(&c, ALL, 1, at(*ms)))
+                .count()
+        };
+        assert_eq!(claims(&mut l), 10);
+        assert_eq!(calls(&mut l), 10);
+        (0..10).for_each(|_| l.ended(&c.id, 1, Duration::from_millis(100)));
+        // 10 places of 100 ms each make 100 calls a second, and 5 in 50 ms.
+        assert_eq!(claims(&mut l), 15);
+        assert_eq!(calls(&mut l), 10);
+        assert_eq!(l.in_flight(), 15);
+        (0..5).for_each(|_| l.let_go(&c.id));
+        assert_eq!(l.in_flight(), 10);
     }
 
     #[test]

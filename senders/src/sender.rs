@@ -30,7 +30,7 @@ use crate::{
     limiter::Limiter,
     metrics,
     receipts::Held,
-    registry::Registry,
+    registry::{Ready, Registry},
     service::SharedRegistry,
     together::{Together, call_for, item},
     vendor::Call,
@@ -145,7 +145,7 @@ impl Role for Sender {
             _ => {}
         }
         for order in state.claims.lost.drain(..) {
-            self.limiter.ended(&order.routed.channel);
+            self.limiter.let_go(&order.routed.channel);
         }
     }
 
@@ -161,16 +161,26 @@ impl Role for Sender {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         let registry = self.registry.load_full();
         let mut early = Vec::new();
-        while let Some(won) = state.claims.next_won(uptime) {
-            let count = won.orders.len();
-            if won.young
-                && let Some(ready) = registry.get(won.orders[0].routed.channel.as_str())
-                && !self.limiter.try_call(&ready.channel, share, count, uptime)
-            {
-                early.push(won);
-                continue;
+        while let Some(mut won) = state.claims.next_won(uptime) {
+            let ready = registry
+                .get(won.orders[0].routed.channel.as_str())
+                .filter(|ready| won.young && ready.channel.mode != ChannelMode::Disabled);
+            let in_time = |order: &Arc<Order>| ready.is_some() && now < order.routed.not_after;
+            let orders = std::mem::take(&mut won.orders).into_iter();
+            let (orders, late): (Vec<_>, Vec<_>) = orders.partition(in_time);
+            for order in late {
+                self.not_called(&order, won.call_id, &state.writer, out);
             }
-            self.act_on_won(state, &registry, won, now, out);
+            let Some(ready) = ready.filter(|_| !orders.is_empty()) else {
+                continue;
+            };
+            let count = orders.len();
+            won.orders = orders;
+            if self.limiter.try_call(&ready.channel, share, count, uptime) {
+                self.call(ready, won, state.writer.clone());
+            } else {
+                early.push(won);
+            }
         }
         for won in early.iter().rev() {
             state.claims.put_back(won);
@@ -241,9 +251,7 @@ impl Role for Sender {
         for done in done {
             let mut throttled = None;
             for (order, result) in &done.results {
-                let channel = &order.routed.channel;
-                self.limiter.ended(channel);
-                metrics::answered(channel.as_str(), result);
+                metrics::answered(order.routed.channel.as_str(), result);
                 if let AttemptResult::Rejected {
                     blame: Blame::Capacity,
                     retry_after_ms,
@@ -258,6 +266,8 @@ impl Role for Sender {
                 continue;
             };
             let (channel, call_id) = (&first.routed.channel, done.call_id);
+            self.limiter
+                .ended(channel, done.results.len(), done.elapsed);
             match throttled {
                 Some(pause) => self.limiter.throttled(channel, pause, uptime),
                 None => self.limiter.fine(channel),
@@ -379,7 +389,7 @@ impl Sender {
 
     /// The claim stands, and no call was or will be made on it.
     fn not_called(&mut self, order: &Order, call_id: CallId, writer: &WriterId, out: &mut Outbox) {
-        self.limiter.ended(&order.routed.channel);
+        self.limiter.let_go(&order.routed.channel);
         let (result, now) = (AttemptResult::NotCalled, self.clock.now());
         out.fact(
             emit::finished(order, writer, call_id, result, None, now),
@@ -387,26 +397,10 @@ impl Sender {
         );
     }
 
-    fn act_on_won(
-        &mut self,
-        state: &mut Partition,
-        registry: &Registry,
-        won: Won,
-        now: Timestamp,
-        out: &mut Outbox,
-    ) {
-        let call_id = won.call_id;
-        let ready = registry
-            .get(won.orders[0].routed.channel.as_str())
-            .filter(|ready| won.young && ready.channel.mode != ChannelMode::Disabled);
-        let in_time = |order: &Arc<Order>| ready.is_some() && now < order.routed.not_after;
-        let (orders, late): (Vec<_>, Vec<_>) = won.orders.into_iter().partition(in_time);
-        for order in late {
-            self.not_called(&order, call_id, &state.writer, out);
-        }
-        let Some(ready) = ready.filter(|_| !orders.is_empty()) else {
-            return;
-        };
+    fn call(&self, ready: &Ready, won: Won, writer: WriterId) {
+        let Won {
+            call_id, orders, ..
+        } = won;
         crash::point("senders.read_back");
         let (vendor, done, clock) = (
             Arc::clone(&ready.vendor),
@@ -414,7 +408,6 @@ impl Sender {
             Arc::clone(&self.clock),
         );
         let timeout = Duration::from_millis(u64::from(ready.channel.call_timeout_ms));
-        let writer = state.writer.clone();
         self.calls.spawn(async move {
             let call = Call {
                 call_id,

@@ -21,7 +21,8 @@ pub(crate) struct Together {
 impl Together {
     fn takes(&self, item: &Item) -> bool {
         let vendor = &self.ready.vendor;
-        self.recipients.len() < vendor.limits().max_items
+        let places = self.ready.channel.max_in_flight as usize;
+        self.recipients.len() < vendor.limits().max_items.min(places)
             && vendor.fits(&self.first, item)
             && !self.recipients.contains(&item.recipient)
     }

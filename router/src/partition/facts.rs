@@ -1,6 +1,6 @@
 //! Folding what the log says of messages: routings, claims, results, outcomes.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
 use jixinda_runtime::kafka::{Record, fence::Standing, owner::dead_letter};
 use jixinda_schemas::{
@@ -200,6 +200,9 @@ impl Partition {
                 attempt: finished.attempt_id,
                 fault,
                 at,
+                took: finished
+                    .elapsed_ms
+                    .map(|ms| Duration::from_millis(u64::from(ms))),
             });
         }
     }

@@ -1,6 +1,9 @@
 //! Reading whole topics, from their start or from a while ago, and following them for good. No group, no commits.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use jixinda_schemas::Topic;
 use rdkafka::{
@@ -15,8 +18,8 @@ use super::{Error, Kafka, Record, fetch::offset_at};
 use crate::lifecycle::Handle;
 
 const SETTLE: Duration = Duration::from_millis(200);
-/// A topic that is missing is known only after so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A broker that is away, or on its way up, is asked again for so long, as in [`super::admin::verify_ready`].
+const PATIENCE: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(10);
 
 /// What the follower is told.
@@ -89,16 +92,29 @@ fn run(
     mut fold: impl FnMut(&Event<'_>),
     caught_up: oneshot::Sender<Result<(), Error>>,
 ) {
-    let (consumer, mut missing) = match open(kafka, topics, from) {
-        Ok(opened) => opened,
-        Err(e) => {
-            // The caller may have given up waiting; then the handle's drop tells the rest.
-            drop(caught_up.send(Err(e)));
-            return;
+    let began = Instant::now();
+    let (consumer, mut missing) = loop {
+        match open(kafka, topics, from) {
+            Ok(opened) => break opened,
+            Err(e) if began.elapsed() < PATIENCE && !handle.is_stopping() => {
+                warn!(
+                    error = &e as &dyn std::error::Error,
+                    "topics cannot be read, trying again"
+                );
+                std::thread::park_timeout(SETTLE);
+            }
+            Err(e) => {
+                if !handle.is_stopping() {
+                    handle.fail(e.describe());
+                }
+                // The caller may have given up waiting.
+                drop(caught_up.send(Err(e)));
+                return;
+            }
         }
     };
     let mut caught_up = Some(caught_up);
-    let mut settled = std::time::Instant::now();
+    let mut settled = Instant::now();
     let mut unsettled = true;
     while !handle.is_stopping() {
         if missing.is_empty()
@@ -130,7 +146,7 @@ fn run(
         if unsettled && caught_up.is_none() && settled.elapsed() >= SETTLE {
             fold(&Event::Settled);
             unsettled = false;
-            settled = std::time::Instant::now();
+            settled = Instant::now();
         }
         // Compaction may have removed the last record before the end.
         if !missing.is_empty()
@@ -148,24 +164,6 @@ fn run(
         drop(tell.send(Err(Error::Fatal(
             "stopped before the topics were read".to_owned(),
         ))));
-    }
-}
-
-/// A broker on its way up answers before it knows its topics and leads their partitions; one under load takes its time.
-fn watermarks(
-    consumer: &BaseConsumer,
-    name: &str,
-    partition: i32,
-) -> Result<(i64, i64), KafkaError> {
-    let until = std::time::Instant::now() + PATIENCE;
-    loop {
-        match consumer.fetch_watermarks(name, partition, CALL) {
-            Err(_) if std::time::Instant::now() < until => {
-                // Nothing is assigned yet, so this only waits.
-                drop(consumer.poll(SETTLE));
-            }
-            other => return other,
-        }
     }
 }
 
@@ -188,9 +186,12 @@ fn open(kafka: &Kafka, topics: &[Topic], from: From) -> Result<(BaseConsumer, Mi
     for topic in topics {
         let name = kafka.topic(*topic);
         for partition in 0..kafka.partitions(*topic) {
-            let (low, high) = watermarks(&consumer, &name, partition).map_err(Error::client(
-                format!("cannot read {name}; run `jixinda topics apply`"),
-            ))?;
+            let (low, high) =
+                consumer
+                    .fetch_watermarks(&name, partition, CALL)
+                    .map_err(Error::client(format!(
+                        "cannot read {name}; if it is missing, run `jixinda topics apply`"
+                    )))?;
             let start = match from {
                 From::Start => low,
                 From::Time(millis) => offset_at(&consumer, &name, partition, millis)?

@@ -33,7 +33,7 @@ use crate::metrics;
 use committer::Committer;
 use join::{Fetch, Rejoins};
 use next::Next;
-use offsets::{commit, committed_offsets, describe, listed};
+use offsets::{commit, committed_offsets, listed};
 
 const CALL: Duration = Duration::from_secs(10);
 const BRIEF_CALL: Duration = Duration::from_secs(2);
@@ -149,7 +149,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 match self.assign(consumer, list) {
                     Ok(changes) => changes,
-                    Err(e) => vec![Change::Failed(describe(&e))],
+                    Err(e) => vec![Change::Failed(e.describe())],
                 }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {

@@ -98,13 +98,3 @@ pub(super) fn committer(
     })
     .map_err(|e| Error::Fatal(format!("cannot start a thread: {e}")))
 }
-
-pub(super) fn describe(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(e) = source {
-        text = format!("{text}: {e}");
-        source = e.source();
-    }
-    text
-}
