@@ -11,6 +11,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     mocking::MockCluster,
     producer::DefaultProducerContext,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
 use crate::kafka::{Config, Error, Kafka, Record};
@@ -97,6 +98,14 @@ impl MockBroker {
         self.cluster
             .broker_up(1)
             .map_err(Error::client("mock broker"))
+    }
+
+    /// Answers the next write as a broker does that has lost the sequence of an idempotent producer.
+    pub fn lose_sequence(&self) {
+        self.cluster.request_errors(
+            RDKafkaApiKey::Produce,
+            &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+        );
     }
 
     /// Everything that is in `topic` now, partition by partition. Blocks: call it where that does no harm.

@@ -122,8 +122,7 @@ pub struct Channel<S = Sealed> {
     pub prefixes: Vec<String>,
     /// Messages per second over all senders.
     pub rate_per_second: u32,
-    /// Messages in calls at once over all senders. A call of several begins when there is a place for its first. What is
-    /// claimed or on its way to a sender is not counted.
+    /// Messages in calls at once over all senders. What is claimed, or on its way to a sender, is not counted.
     pub max_in_flight: u32,
     /// Price of one segment in millionths of the account's currency; the longest prefix and the named lane win.
     #[serde(default)]

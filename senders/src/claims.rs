@@ -48,6 +48,8 @@ struct Group {
     /// Neither read back nor lost so far.
     missing: usize,
     won: Vec<AttemptId>,
+    /// Since when it could be called but for a place in the channel.
+    waits_since: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +84,8 @@ pub struct Won {
     pub orders: Vec<Arc<Order>>,
     /// Before the first of them was written.
     written: Duration,
+    /// Since when it could be called but for a place in the channel.
+    pub since: Duration,
     /// Call the vendor now; otherwise it is too late, and all that remains is to say that no call was made.
     pub young: bool,
 }
@@ -281,6 +285,7 @@ impl Claims {
                 written: now,
                 missing: 0,
                 won: Vec::new(),
+                waits_since: None,
             }
         });
         group.missing += 1;
@@ -317,6 +322,7 @@ impl Claims {
                 continue;
             };
             let (written, keys) = (group.written, std::mem::take(&mut group.won));
+            let since = group.waits_since.unwrap_or(now);
             if group.missing == 0 {
                 self.groups.remove(&call_id);
             }
@@ -336,6 +342,7 @@ impl Claims {
                     call_id,
                     orders,
                     written,
+                    since,
                     young: !old(written),
                 });
             }
@@ -355,8 +362,10 @@ impl Claims {
             written: won.written,
             missing: 0,
             won: Vec::new(),
+            waits_since: None,
         });
         group.won = keys;
+        group.waits_since = Some(won.since);
         self.won.push_front(won.call_id);
     }
 

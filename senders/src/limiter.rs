@@ -77,8 +77,8 @@ impl Limiter {
     }
 
     /// Whether a call of `count` claimed messages may begin now, and if so, its messages are in it. Claims come back
-    /// from the log in bunches, so that their own pace is not that of the calls. One of several goes as soon as its
-    /// first may, and those after it wait for all.
+    /// from the log in bunches, so that their own pace is not that of the calls. One of several goes by the rate as soon
+    /// as its first may, and those after it wait for all. None begins in a pause.
     pub fn try_call(
         &mut self,
         channel: &Channel,
@@ -89,7 +89,8 @@ impl Limiter {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
         let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
         let state = self.state(&channel.id);
-        let fits = (state.in_calls as f64) < room.min(state.window)
+        let room = room.min(state.window).ceil();
+        let fits = (state.in_calls == 0 && room > 0.0 || (state.in_calls + count) as f64 <= room)
             && now >= state.paused_until
             && state.calls.fits(now, rate);
         if fits {
@@ -105,17 +106,17 @@ impl Limiter {
         state.in_flight = state.in_flight.saturating_sub(1);
     }
 
-    /// A call of `count` messages ended.
-    pub fn ended(&mut self, channel: &ChannelId, count: usize, elapsed: Duration) {
+    /// A call of `count` messages ended; its answer is told beforehand.
+    pub fn ended(&mut self, channel: &ChannelId, count: usize) {
         let state = self.state(channel);
         state.in_flight = state.in_flight.saturating_sub(count);
         state.in_calls = state.in_calls.saturating_sub(count);
-        state.call_time.took(elapsed);
     }
 
-    /// The vendor answered without throttling.
-    pub fn fine(&mut self, channel: &ChannelId) {
+    /// The vendor answered without throttling, after so long.
+    pub fn fine(&mut self, channel: &ChannelId, elapsed: Duration) {
         let state = self.state(channel);
+        state.call_time.took(elapsed);
         if state.window.is_finite() {
             state.window += 1.0 / state.window;
         }
@@ -127,7 +128,7 @@ impl Limiter {
         let until = now + pause.unwrap_or(PAUSE);
         if now >= state.paused_until {
             // Answers to calls of the same moment are one signal.
-            state.window = (state.window.min(state.in_calls as f64 + 1.0) / 2.0).max(1.0);
+            state.window = (state.window.min(state.in_calls as f64) / 2.0).max(1.0);
         }
         state.paused_until = state.paused_until.max(until);
     }
@@ -170,19 +171,17 @@ mod tests {
             });
             tries.count()
         };
-        let end = |l: &mut Limiter, count: usize| {
-            (0..count).for_each(|_| l.ended(&c.id, 1, Duration::from_secs(1)));
-        };
         assert_eq!(fill(&mut l, &mut now), 1_000);
         l.throttled(&c.id, None, now);
         assert!(l.pause_left(&c.id, now).is_some());
         assert!(!l.try_call(&c, ALL, 1, now));
-        end(&mut l, 1_000);
+        l.ended(&c.id, 1_000);
         now += Duration::from_secs(1);
         let after = fill(&mut l, &mut now);
         assert!((499..=502).contains(&after), "{after}");
-        end(&mut l, after);
-        (0..after).for_each(|_| l.fine(&c.id));
+        // Of slow calls, so that none sets out early.
+        (0..after).for_each(|_| l.fine(&c.id, Duration::from_secs(3_600)));
+        l.ended(&c.id, after);
         assert_eq!(fill(&mut l, &mut now), after + 1);
     }
 
@@ -203,7 +202,8 @@ mod tests {
         };
         assert_eq!(claims(&mut l), 10);
         assert_eq!(calls(&mut l), 10);
-        (0..10).for_each(|_| l.ended(&c.id, 1, Duration::from_millis(100)));
+        l.fine(&c.id, Duration::from_millis(100));
+        l.ended(&c.id, 10);
         // 10 places of 100 ms each make 100 calls a second, and 5 in 50 ms.
         assert_eq!(claims(&mut l), 15);
         assert_eq!(calls(&mut l), 10);

@@ -41,6 +41,14 @@ use crate::{
 const LOOK: usize = 256;
 const PASS: usize = 4_096;
 
+/// How long a claimed message waits for a place in its channel before the router decides anew.
+const fn patience(lane: Lane) -> Duration {
+    match lane {
+        Lane::Otp => Duration::from_secs(1),
+        Lane::Notice | Lane::Marketing => Duration::from_secs(2),
+    }
+}
+
 /// A call that has ended, with a result for each of its messages.
 struct Done {
     results: Vec<(Arc<Order>, AttemptResult)>,
@@ -160,7 +168,7 @@ impl Role for Sender {
     fn act(&mut self, state: &mut Partition, share: Share, out: &mut Outbox) {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
         let registry = self.registry.load_full();
-        let mut early = Vec::new();
+        let (mut early, mut full) = (Vec::new(), Vec::new());
         while let Some(mut won) = state.claims.next_won(uptime) {
             let ready = registry
                 .get(won.orders[0].routed.channel.as_str())
@@ -174,10 +182,22 @@ impl Role for Sender {
             let Some(ready) = ready.filter(|_| !orders.is_empty()) else {
                 continue;
             };
-            let count = orders.len();
             won.orders = orders;
-            if self.limiter.try_call(&ready.channel, share, count, uptime) {
+            let (channel, count) = (&ready.channel, won.orders.len());
+            // Small calls do not overtake a large one.
+            if !full.contains(&channel.id) && self.limiter.try_call(channel, share, count, uptime) {
                 self.call(ready, won, state.writer.clone());
+                continue;
+            }
+            if !full.contains(&channel.id) {
+                full.push(channel.id.clone());
+            }
+            let pause = self.limiter.pause_left(&channel.id, uptime);
+            let waited = uptime.saturating_sub(won.since) + pause.unwrap_or_default();
+            if self.draining || waited >= patience(won.orders[0].routed.lane) {
+                for order in &won.orders {
+                    self.not_called(order, won.call_id, &state.writer, out);
+                }
             } else {
                 early.push(won);
             }
@@ -266,12 +286,11 @@ impl Role for Sender {
                 continue;
             };
             let (channel, call_id) = (&first.routed.channel, done.call_id);
-            self.limiter
-                .ended(channel, done.results.len(), done.elapsed);
             match throttled {
                 Some(pause) => self.limiter.throttled(channel, pause, uptime),
-                None => self.limiter.fine(channel),
+                None => self.limiter.fine(channel, done.elapsed),
             }
+            self.limiter.ended(channel, done.results.len());
             metrics::called(channel.as_str(), done.elapsed);
             for (order, result) in done.results {
                 let traceparent = order.traceparent.as_deref();

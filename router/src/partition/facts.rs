@@ -163,6 +163,7 @@ impl Partition {
     ) {
         let half_life = self.shared.config.half_life_ms();
         let (mut fault, mut called) = (false, true);
+        let mut took = finished.elapsed_ms;
         match &finished.result {
             AttemptResult::Accepted { .. } => {
                 let after = self.shared.health.load().overdue_after_ms(&channel, lane);
@@ -176,6 +177,10 @@ impl Partition {
                 ..
             } => {
                 fault = *blame == Blame::Channel;
+                if *blame == Blame::Capacity {
+                    // As quick as it is, it says nothing of the calls that it let through.
+                    took = None;
+                }
                 if *disposition == Disposition::Account {
                     self.news.push(ChannelNews::Account {
                         channel: channel.clone(),
@@ -200,9 +205,7 @@ impl Partition {
                 attempt: finished.attempt_id,
                 fault,
                 at,
-                took: finished
-                    .elapsed_ms
-                    .map(|ms| Duration::from_millis(u64::from(ms))),
+                took: took.map(|ms| Duration::from_millis(u64::from(ms))),
             });
         }
     }

@@ -20,6 +20,7 @@ use crate::lifecycle::Handle;
 const SETTLE: Duration = Duration::from_millis(200);
 /// A broker that is away, or on its way up, is asked again for so long, as in [`super::admin::verify_ready`].
 const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(1);
 const CALL: Duration = Duration::from_secs(10);
 
 /// What the follower is told.
@@ -96,12 +97,14 @@ fn run(
     let (consumer, mut missing) = loop {
         match open(kafka, topics, from) {
             Ok(opened) => break opened,
-            Err(e) if began.elapsed() < PATIENCE && !handle.is_stopping() => {
+            Err(e @ Error::Client { .. })
+                if began.elapsed() < PATIENCE && !handle.is_stopping() =>
+            {
                 warn!(
                     error = &e as &dyn std::error::Error,
                     "topics cannot be read, trying again"
                 );
-                std::thread::park_timeout(SETTLE);
+                std::thread::park_timeout(RETRY);
             }
             Err(e) => {
                 if !handle.is_stopping() {
@@ -180,7 +183,7 @@ fn open(kafka: &Kafka, topics: &[Topic], from: From) -> Result<(BaseConsumer, Mi
         .set("enable.partition.eof", "false");
     let consumer: BaseConsumer = client
         .create()
-        .map_err(Error::client("cannot make a consumer"))?;
+        .map_err(|e| Error::Setup(format!("cannot make a consumer: {e}")))?;
     let mut list = TopicPartitionList::new();
     let mut missing = Missing::new();
     for topic in topics {

@@ -1,7 +1,11 @@
 //! Producing from async code: a write resolves when all in-sync replicas have the record.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use jixinda_schemas::{Position, Topic};
 use rdkafka::{
     ClientContext, Message,
@@ -9,6 +13,7 @@ use rdkafka::{
     producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::oneshot;
+use tracing::error;
 
 use super::{Error, Kafka, OwnedRecord};
 
@@ -52,10 +57,15 @@ pub enum WriteError {
     NotAcknowledged(String),
 }
 
-/// Cheap to clone.
+type Client = Arc<ThreadedProducer<Context>>;
+
+/// Cheap to clone. After an error that librdkafka's idempotent producer cannot go on from (seen when a broker stood still
+/// and was then killed), it goes on with a new client: what was under way may or may not be written, as after any error.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<ThreadedProducer<Context>>,
+    inner: Arc<ArcSwap<ThreadedProducer<Context>>>,
+    /// Held while a new client is made; of what.
+    settings: Arc<Mutex<rdkafka::ClientConfig>>,
     kafka: Kafka,
 }
 
@@ -104,13 +114,46 @@ impl Producer {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn new(kafka: &Kafka, purpose: &str, linger: Linger) -> Result<Self, Error> {
-        let inner = settings(kafka, purpose, linger)
+        let settings = settings(kafka, purpose, linger);
+        let inner = settings
             .create_with_context(Context)
             .map_err(Error::client("cannot make a producer"))?;
         Ok(Self {
-            inner: Arc::new(inner),
+            inner: Arc::new(ArcSwap::from_pointee(inner)),
+            settings: Arc::new(Mutex::new(settings)),
             kafka: kafka.clone(),
         })
+    }
+
+    /// Makes a new client if `client` is broken for good and still in use.
+    fn replace_broken(&self, client: &Client) {
+        let Some((_, cause)) = client.client().fatal_error() else {
+            return;
+        };
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&self.inner.load(), client) {
+            return;
+        }
+        match settings.create_with_context(Context) {
+            Ok(new) => {
+                error!(
+                    cause,
+                    "the producer is broken for good, going on with a new one"
+                );
+                let old = self.inner.swap(Arc::new(new));
+                // Its end fails what it holds, and may take half a second.
+                drop(
+                    std::thread::Builder::new()
+                        .name("old-producer".to_owned())
+                        .spawn(move || drop(old)),
+                );
+            }
+            Err(e) => error!(
+                cause,
+                error = &e as &dyn std::error::Error,
+                "the producer is broken for good, and no new one can be made"
+            ),
+        }
     }
 
     /// Queues a record at once; the future resolves with its position when it is durable.
@@ -137,14 +180,20 @@ impl Producer {
         if let Some(partition) = record.partition {
             base = base.partition(partition);
         }
-        self.inner.send(base).map_err(|(error, _)| match error {
+        let client = self.inner.load_full();
+        client.send(base).map_err(|(error, _)| match error {
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => WriteError::QueueFull,
             KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge) => {
                 WriteError::TooLarge
             }
-            other => WriteError::NotAcknowledged(other.to_string()),
+            other => {
+                self.replace_broken(&client);
+                WriteError::NotAcknowledged(other.to_string())
+            }
         })?;
-        let topic: Topic = record.topic;
+        let (topic, this): (Topic, _) = (record.topic, self.clone());
+        // Only who uses it holds it: the end of a broken one fails what waits here.
+        let client = Arc::downgrade(&client);
         Ok(async move {
             match written.await {
                 Ok(Ok((partition, offset))) => Ok(Position {
@@ -152,7 +201,12 @@ impl Producer {
                     partition,
                     offset,
                 }),
-                Ok(Err(error)) => Err(error),
+                Ok(Err(error)) => {
+                    if let Some(client) = client.upgrade() {
+                        this.replace_broken(&client);
+                    }
+                    Err(error)
+                }
                 Err(_) => Err(WriteError::NotAcknowledged(
                     "the producer was closed".to_owned(),
                 )),
@@ -181,10 +235,42 @@ impl Producer {
     /// # Errors
     /// When that takes longer than `limit`.
     pub async fn flush(&self, limit: Duration) -> Result<(), Error> {
-        let inner = Arc::clone(&self.inner);
+        let inner = self.inner.load_full();
         tokio::task::spawn_blocking(move || inner.flush(limit))
             .await
             .map_err(|e| Error::Fatal(e.to_string()))?
             .map_err(Error::client("flush"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jixinda_schemas::headers::Headers;
+
+    use super::*;
+    use crate::testing::MockBroker;
+
+    #[tokio::test]
+    async fn a_producer_that_is_broken_for_good_is_replaced() {
+        let broker = MockBroker::start(1).unwrap();
+        let producer = Producer::new(&broker.kafka(), "test", Linger::Short).unwrap();
+        let record = OwnedRecord {
+            topic: Topic::Outcomes,
+            partition: Some(0),
+            key: None,
+            value: Some(b"x".to_vec()),
+            headers: Headers::of("outcome"),
+        };
+        producer.write(&record).unwrap().await.unwrap();
+        let first = producer.inner.load_full();
+        broker.lose_sequence();
+        let failed = producer.write(&record).unwrap().await;
+        assert!(
+            matches!(failed, Err(WriteError::NotAcknowledged(_))),
+            "{failed:?}"
+        );
+        assert!(first.client().fatal_error().is_some());
+        producer.write(&record).unwrap().await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &producer.inner.load()));
     }
 }
