@@ -11,6 +11,7 @@ pub mod parking;
 pub mod partitioner;
 pub mod producer;
 mod record;
+mod renewals;
 pub mod seat;
 
 use std::{collections::BTreeMap, time::Duration};

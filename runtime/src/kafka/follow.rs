@@ -118,6 +118,7 @@ fn run(
     };
     let mut caught_up = Some(caught_up);
     let mut settled = Instant::now();
+    let mut asked = settled;
     let mut unsettled = true;
     while !handle.is_stopping() {
         if missing.is_empty()
@@ -151,10 +152,12 @@ fn run(
             unsettled = false;
             settled = Instant::now();
         }
-        // Compaction may have removed the last record before the end.
+        // Compaction may have removed the last record before the end. Asking is as dear as reading some hundred records.
         if !missing.is_empty()
+            && asked.elapsed() >= SETTLE
             && let Ok(positions) = consumer.position()
         {
+            asked = Instant::now();
             missing.retain(|(topic, partition), end| {
                 positions
                     .find_partition(&kafka.topic(*topic), *partition)

@@ -28,10 +28,10 @@ use rdkafka::{
 };
 use tracing::{error, warn};
 
-use super::{Error, Kafka, seat::Metadata};
+use super::{Error, Kafka, renewals::Renewals, seat::Metadata};
 use crate::metrics;
 use committer::Committer;
-use join::{Fetch, Rejoins};
+use join::Fetch;
 use next::Next;
 use offsets::{commit, committed_offsets, listed};
 
@@ -197,7 +197,7 @@ pub struct Member {
     /// Goes before the consumer, of which it has a share.
     committer: Committer<TopicPartitionList>,
     consumer: Arc<BaseConsumer<Context>>,
-    rejoins: Rejoins,
+    rejoins: Renewals,
 }
 
 impl std::fmt::Debug for Member {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -64,10 +64,19 @@ type Client = Arc<ThreadedProducer<Context>>;
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<ArcSwap<ThreadedProducer<Context>>>,
-    /// Held while a new client is made; of what.
-    settings: Arc<Mutex<rdkafka::ClientConfig>>,
+    /// Held while a new client is made.
+    making: Arc<Mutex<Making>>,
     kafka: Kafka,
 }
+
+/// What a new client is made of, and when the last one was.
+struct Making {
+    settings: rdkafka::ClientConfig,
+    made: Option<Instant>,
+}
+
+/// Between two new clients: what lasts breaks each of them.
+const MADE_EVERY: Duration = Duration::from_secs(1);
 
 impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -120,7 +129,10 @@ impl Producer {
             .map_err(Error::client("cannot make a producer"))?;
         Ok(Self {
             inner: Arc::new(ArcSwap::from_pointee(inner)),
-            settings: Arc::new(Mutex::new(settings)),
+            making: Arc::new(Mutex::new(Making {
+                settings,
+                made: None,
+            })),
             kafka: kafka.clone(),
         })
     }
@@ -130,11 +142,13 @@ impl Producer {
         let Some((_, cause)) = client.client().fatal_error() else {
             return;
         };
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        if !Arc::ptr_eq(&self.inner.load(), client) {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = making.made.is_some_and(|at| at.elapsed() < MADE_EVERY);
+        if recent || !Arc::ptr_eq(&self.inner.load(), client) {
             return;
         }
-        match settings.create_with_context(Context) {
+        making.made = Some(Instant::now());
+        match making.settings.create_with_context(Context) {
             Ok(new) => {
                 error!(
                     cause,

@@ -18,13 +18,10 @@ use tracing::warn;
 
 use super::{Change, Context, Member, StartAt, Terms, offsets::committer};
 use crate::{
-    kafka::{Error, Kafka},
+    kafka::{Error, Kafka, renewals::Renewals},
     metrics,
 };
 
-/// So many times in [`REJOIN_WINDOW`]; a twin with the same instance would make it happen without an end.
-const REJOINS: usize = 5;
-const REJOIN_WINDOW: Duration = Duration::from_secs(600);
 /// Twins that take turns leave each other this long.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -33,22 +30,6 @@ const REJOIN_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Fetch {
     wait_ms: u32,
     min_bytes: u32,
-}
-
-/// When this member joined again.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rejoins(VecDeque<Instant>);
-
-impl Rejoins {
-    /// Whether it may do so once more.
-    fn once_more(mut self, now: Instant) -> Option<Self> {
-        self.0
-            .retain(|at| now.saturating_duration_since(*at) < REJOIN_WINDOW);
-        (self.0.len() < REJOINS).then(|| {
-            self.0.push_back(now);
-            self
-        })
-    }
 }
 
 impl Terms {
@@ -132,10 +113,10 @@ impl Member {
             start_at,
             fetch,
         };
-        Self::on(terms, Rejoins::default(), VecDeque::new())
+        Self::on(terms, Renewals::default(), VecDeque::new())
     }
 
-    fn on(terms: Terms, rejoins: Rejoins, changes: VecDeque<Change>) -> Result<Self, Error> {
+    fn on(terms: Terms, rejoins: Renewals, changes: VecDeque<Change>) -> Result<Self, Error> {
         let client = terms.client();
         let names: Vec<String> = terms.topics.iter().map(|t| terms.kafka.topic(*t)).collect();
         let (kafka, role) = (terms.kafka.clone(), terms.role.clone());
@@ -170,12 +151,14 @@ impl Member {
     pub fn rejoin(&self) -> Result<Self, Error> {
         let terms = self.context().terms.clone();
         let instance = terms.kafka.instance();
+        // A twin with the same instance would make it happen without an end.
         let Some(rejoins) = self.rejoins.clone().once_more(Instant::now()) else {
             return Err(Error::Fatal(format!(
-                "{}: fenced off by the broker {REJOINS} times within {} s: another process runs as instance \
+                "{}: fenced off by the broker {} times within {} s: another process runs as instance \
                  `{instance}`; give each its own kafka.instance",
                 terms.role,
-                REJOIN_WINDOW.as_secs(),
+                Renewals::TIMES,
+                Renewals::WINDOW.as_secs(),
             )));
         };
         warn!(
@@ -213,24 +196,5 @@ impl Member {
             context.terms.role,
             context.terms.kafka.instance()
         ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn joining_again_has_a_limit_that_time_lifts() {
-        let mut rejoins = Rejoins::default();
-        let begin = Instant::now();
-        for n in 0..REJOINS {
-            let at = begin + Duration::from_secs(n as u64);
-            rejoins = rejoins.once_more(at).unwrap();
-        }
-        let soon = begin + REJOIN_WINDOW - Duration::from_secs(1);
-        assert!(rejoins.clone().once_more(soon).is_none());
-        let later = rejoins.once_more(begin + REJOIN_WINDOW).unwrap();
-        assert_eq!(later.0.len(), REJOINS);
     }
 }

@@ -211,17 +211,9 @@ impl<R: Role> Driver<R> {
     }
 
     fn deliveries(&mut self) -> Result<(), Error> {
-        for delivered in self.out.pump() {
+        for delivered in self.out.pump()? {
             let pending = delivered.pending;
             use rdkafka::error::RDKafkaErrorCode as Code;
-            if let Err(e) = &delivered.result
-                && e.rdkafka_error_code() == Some(Code::Fatal)
-            {
-                return Err(Error::Fatal(format!(
-                    "{}: the producer is broken: {e}",
-                    self.spec.role
-                )));
-            }
             let held = pending.owner.and_then(|(number, writer)| {
                 self.held
                     .get_mut(&number)

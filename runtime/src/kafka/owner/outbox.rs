@@ -3,14 +3,16 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jixinda_schemas::{Lane, Topic};
 use rdkafka::{
     ClientContext, Message,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext},
+    producer::{
+        BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig,
+    },
 };
 use tracing::error;
 
@@ -18,6 +20,7 @@ use crate::{
     kafka::{
         Error, Kafka, OwnedRecord,
         producer::{self, Linger},
+        renewals::Renewals,
     },
     metrics,
 };
@@ -59,6 +62,17 @@ struct Context {
     delivered: Mutex<Vec<Delivered>>,
 }
 
+impl Context {
+    fn take(&self) -> Vec<Delivered> {
+        std::mem::take(
+            &mut *self
+                .delivered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
 impl ClientContext for Context {}
 
 impl ProducerContext for Context {
@@ -87,6 +101,7 @@ pub struct Outbox {
     bulk: BaseProducer<Context>,
     queue: VecDeque<Box<Pending>>,
     unacknowledged: usize,
+    renewals: Renewals,
     pub(super) owner: Option<(i32, u64)>,
 }
 
@@ -101,20 +116,24 @@ impl std::fmt::Debug for Outbox {
 /// Records that may wait for their acknowledgement at once.
 const ROOM: usize = 20_000;
 
+/// What librdkafka takes for the end of a producer (the broker has lost its sequence after a crash, for example) is one
+/// failed write here: facts are written again by a new client, owned writes have their partition taken over again.
+fn client(kafka: &Kafka, role: &str, linger: Linger) -> Result<BaseProducer<Context>, Error> {
+    producer::settings(kafka, role, linger)
+        .create_with_context(Context::default())
+        .map_err(Error::client(format!("cannot make the producer of {role}")))
+}
+
 impl Outbox {
     pub(super) fn new(kafka: &Kafka, role: &str) -> Result<Self, Error> {
-        let producer = |linger| {
-            producer::settings(kafka, role, linger)
-                .create_with_context(Context::default())
-                .map_err(Error::client(format!("cannot make the producer of {role}")))
-        };
         Ok(Self {
             kafka: kafka.clone(),
             role: role.to_owned(),
-            quick: producer(Linger::Short)?,
-            bulk: producer(Linger::Long)?,
+            quick: client(kafka, role, Linger::Short)?,
+            bulk: client(kafka, role, Linger::Long)?,
             queue: VecDeque::new(),
             unacknowledged: 0,
+            renewals: Renewals::default(),
             owner: None,
         })
     }
@@ -155,7 +174,10 @@ impl Outbox {
     }
 
     /// Hands the queue to the client, as far as it takes it, and collects what was acknowledged or refused.
-    pub(super) fn pump(&mut self) -> Vec<Delivered> {
+    ///
+    /// # Errors
+    /// When clients are broken for good again and again.
+    pub(super) fn pump(&mut self) -> Result<Vec<Delivered>, Error> {
         let mut delivered = Vec::new();
         while let Some(pending) = self.queue.pop_front() {
             match self.send(pending) {
@@ -173,12 +195,10 @@ impl Outbox {
         let mut reported = Vec::new();
         for producer in [&self.quick, &self.bulk] {
             producer.poll(Duration::ZERO);
-            let mut new = producer
-                .context()
-                .delivered
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            reported.append(&mut new);
+            reported.append(&mut producer.context().take());
+        }
+        if delivered.iter().chain(&reported).any(|d| d.result.is_err()) {
+            reported.append(&mut self.renew_broken()?);
         }
         self.unacknowledged -= reported.len();
         delivered.extend(reported);
@@ -189,7 +209,42 @@ impl Outbox {
                 error!(role = self.role, %topic, error = e as &dyn std::error::Error, "record not written");
             }
         }
-        delivered
+        Ok(delivered)
+    }
+
+    /// Clients that will write nothing any more get a successor; what they held comes back as failed, though it may be
+    /// written.
+    fn renew_broken(&mut self) -> Result<Vec<Delivered>, Error> {
+        let mut failed = Vec::new();
+        for (producer, linger) in [
+            (&mut self.quick, Linger::Short),
+            (&mut self.bulk, Linger::Long),
+        ] {
+            let Some((_, cause)) = producer.client().fatal_error() else {
+                continue;
+            };
+            let Some(renewals) = self.renewals.clone().once_more(Instant::now()) else {
+                return Err(Error::Fatal(format!(
+                    "{}: the producer is broken, and {} before it within {} s: {cause}",
+                    self.role,
+                    Renewals::TIMES,
+                    Renewals::WINDOW.as_secs()
+                )));
+            };
+            self.renewals = renewals;
+            error!(
+                role = self.role,
+                cause, "the producer is broken for good, going on with a new one"
+            );
+            let old = std::mem::replace(producer, client(&self.kafka, &self.role, linger)?);
+            old.purge(PurgeConfig::default().queue().inflight());
+            // What is purged comes back at once.
+            old.flush(Duration::from_secs(1)).map_err(Error::client(
+                "what a broken producer held did not come back",
+            ))?;
+            failed.append(&mut old.context().take());
+        }
+        Ok(failed)
     }
 
     /// End of a partition. Asked over the producer's connection: the consumer's waits behind its fetches.
@@ -234,5 +289,63 @@ impl Outbox {
         producer
             .send(base)
             .map_err(|(e, base)| (base.delivery_opaque, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jixinda_schemas::headers::Headers;
+
+    use super::*;
+    use crate::testing::MockBroker;
+
+    fn next(out: &mut Outbox) -> Vec<Delivered> {
+        let begun = Instant::now();
+        loop {
+            let delivered = out.pump().unwrap();
+            if !delivered.is_empty() {
+                return delivered;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "nothing came back"
+            );
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_broken_for_good_gets_a_successor() {
+        let broker = MockBroker::start(1).unwrap();
+        let mut out = Outbox::new(&broker.kafka(), "test").unwrap();
+        let record = || OwnedRecord {
+            topic: Topic::Outcomes,
+            partition: Some(0),
+            key: None,
+            value: Some(b"x".to_vec()),
+            headers: Headers::of("outcome"),
+        };
+        for n in 0..Renewals::TIMES {
+            out.fact(record(), None);
+            assert!(next(&mut out)[0].result.is_ok(), "{n}");
+            broker.lose_sequence();
+            out.fact(record(), None);
+            let failed = next(&mut out).pop().unwrap();
+            assert!(failed.result.is_err(), "{n}");
+            out.again(failed.pending);
+            assert!(next(&mut out)[0].result.is_ok(), "{n}");
+            assert!(out.is_idle(), "{n}");
+        }
+        out.fact(record(), None);
+        assert!(next(&mut out)[0].result.is_ok());
+        broker.lose_sequence();
+        out.fact(record(), None);
+        let end = loop {
+            match out.pump() {
+                Ok(_) => std::thread::park_timeout(Duration::from_millis(1)),
+                Err(e) => break e,
+            }
+        };
+        assert!(end.to_string().contains("broken"), "{end}");
     }
 }
