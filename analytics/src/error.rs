@@ -50,16 +50,4 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::ClickHouse { .. } | Self::Slow(_))
     }
-
-    /// With all its causes, for people.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        text
-    }
 }

@@ -138,6 +138,6 @@ async fn read_log(parts: sink::Parts, handle: Arc<Handle>) -> Result<(), Error> 
 
 /// Tells the process why, and stops it.
 fn failed(handle: &Handle, error: Error) -> Result<(), Error> {
-    handle.fail(error.describe());
+    handle.fail(jixinda_runtime::telemetry::with_causes(&error));
     Err(error)
 }

@@ -72,7 +72,7 @@ impl Admission {
     #[must_use]
     pub fn gate(&self, channel: &Channel, lane: Lane, share: Share, now: Duration) -> Option<Gate> {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
-        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
+        let room = share.places(channel.max_in_flight);
         let Some(state) = self.channels.get(&channel.id) else {
             return (room == 0.0).then_some(Gate::Capacity);
         };

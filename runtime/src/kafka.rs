@@ -74,17 +74,6 @@ impl Error {
         let context = context.into();
         move |source| Self::Client { context, source }
     }
-
-    /// With all its causes.
-    pub(crate) fn describe(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(e) = source {
-            text = format!("{text}: {e}");
-            source = e.source();
-        }
-        text
-    }
 }
 
 /// Properties that a user may not override: the promise rests on them.

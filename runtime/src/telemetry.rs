@@ -81,6 +81,18 @@ pub fn is_traceparent(text: &str) -> bool {
         && parts.next().is_none()
 }
 
+/// An error with all its causes, for people.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,7 +60,7 @@ impl Limiter {
         now: Duration,
     ) -> bool {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
-        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
+        let room = share.places(channel.max_in_flight);
         let state = self.state(&channel.id);
         let room = room.min(state.window);
         let room = room + state.call_time.ahead(room, rate, WAY);
@@ -87,7 +87,7 @@ impl Limiter {
         now: Duration,
     ) -> bool {
         let rate = f64::from(channel.rate_per_second) * share.fraction();
-        let room = (f64::from(channel.max_in_flight) * share.fraction()).ceil();
+        let room = share.places(channel.max_in_flight);
         let state = self.state(&channel.id);
         let room = room.min(state.window).ceil();
         let fits = (state.in_calls == 0 && room > 0.0 || (state.in_calls + count) as f64 <= room)

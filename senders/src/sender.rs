@@ -185,11 +185,12 @@ impl Role for Sender {
             won.orders = orders;
             let (channel, count) = (&ready.channel, won.orders.len());
             // Small calls do not overtake a large one.
-            if !full.contains(&channel.id) && self.limiter.try_call(channel, share, count, uptime) {
+            let found_full = full.contains(&channel.id);
+            if !found_full && self.limiter.try_call(channel, share, count, uptime) {
                 self.call(ready, won, state.writer.clone());
                 continue;
             }
-            if !full.contains(&channel.id) {
+            if !found_full {
                 full.push(channel.id.clone());
             }
             let pause = self.limiter.pause_left(&channel.id, uptime);

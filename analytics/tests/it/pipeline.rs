@@ -237,7 +237,7 @@ async fn every_query_runs_and_counts_a_corrected_message_once() {
             .unwrap();
         queries::run(&config, query.name, &params, Timestamp(0))
             .await
-            .unwrap_or_else(|e| panic!("{}", e.describe()));
+            .unwrap_or_else(|e| panic!("{}", jixinda_runtime::telemetry::with_causes(&e)));
     }
     let ask = async |name: &str| {
         queries::run(&config, name, &params, Timestamp(0))

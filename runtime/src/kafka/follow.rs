@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::{Error, Kafka, Record, fetch::offset_at};
-use crate::lifecycle::Handle;
+use crate::{lifecycle::Handle, telemetry::with_causes};
 
 const SETTLE: Duration = Duration::from_millis(200);
 /// A broker that is away, or on its way up, is asked again for so long, as in [`super::admin::verify_ready`].
@@ -108,7 +108,7 @@ fn run(
             }
             Err(e) => {
                 if !handle.is_stopping() {
-                    handle.fail(e.describe());
+                    handle.fail(with_causes(&e));
                 }
                 // The caller may have given up waiting.
                 drop(caught_up.send(Err(e)));

@@ -29,7 +29,7 @@ use rdkafka::{
 use tracing::{error, warn};
 
 use super::{Error, Kafka, renewals::Renewals, seat::Metadata};
-use crate::metrics;
+use crate::{metrics, telemetry::with_causes};
 use committer::Committer;
 use join::Fetch;
 use next::Next;
@@ -149,7 +149,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 match self.assign(consumer, list) {
                     Ok(changes) => changes,
-                    Err(e) => vec![Change::Failed(e.describe())],
+                    Err(e) => vec![Change::Failed(with_causes(&e))],
                 }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {

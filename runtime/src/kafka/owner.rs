@@ -50,6 +50,12 @@ impl Share {
     pub fn fraction(self) -> f64 {
         self.held as f64 / self.total.max(1) as f64
     }
+
+    /// This instance's part of so many places: whole ones, and one at least while it holds anything.
+    #[must_use]
+    pub fn places(self, of: u32) -> f64 {
+        (f64::from(of) * self.fraction()).ceil()
+    }
 }
 
 /// Marks of the last commit, by topic.

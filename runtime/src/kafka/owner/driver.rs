@@ -92,7 +92,7 @@ pub async fn run<R: Role>(
         .spawn(move || {
             let ended = serve(&kafka, spec, clock, role, &handle);
             if let Err(e) = &ended {
-                handle.fail(e.describe());
+                handle.fail(crate::telemetry::with_causes(e));
             }
             // The receiver waits until the thread ends.
             drop(done.send(ended));

@@ -116,8 +116,6 @@ impl std::fmt::Debug for Outbox {
 /// Records that may wait for their acknowledgement at once.
 const ROOM: usize = 20_000;
 
-/// What librdkafka takes for the end of a producer (the broker has lost its sequence after a crash, for example) is one
-/// failed write here: facts are written again by a new client, owned writes have their partition taken over again.
 fn client(kafka: &Kafka, role: &str, linger: Linger) -> Result<BaseProducer<Context>, Error> {
     producer::settings(kafka, role, linger)
         .create_with_context(Context::default())
@@ -213,7 +211,8 @@ impl Outbox {
     }
 
     /// Clients that will write nothing any more get a successor; what they held comes back as failed, though it may be
-    /// written.
+    /// written. So what librdkafka takes for the end of a producer (the broker has lost its sequence after a crash, for
+    /// example) is a failed write: facts are written again, owned writes have their partition taken over again.
     fn renew_broken(&mut self) -> Result<Vec<Delivered>, Error> {
         let mut failed = Vec::new();
         for (producer, linger) in [
