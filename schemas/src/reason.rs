@@ -59,7 +59,7 @@ reasons! {
     BadVariable = "bad_variable", "The value does not match the kind that the template declares for this variable.";
     TextTooLong = "text_too_long", "The rendered text is longer than a message may be.";
     LaneMismatch = "lane_mismatch", "The topic or field names another lane than the template.";
-    NotBeforeTooFar = "not_before_too_far", "not_before is more than 60 s ahead; use the scheduler.";
+    NotBeforeTooFar = "not_before_too_far", "not_before is more than 60 s ahead; send the request later.";
     BadValidity = "bad_validity", "not_after has passed, precedes not_before, or exceeds what the lane remembers ids for.";
     Suppressed = "suppressed", "The recipient is on a suppression list for this app, lane, or everywhere.";
     IdempotencyConflict = "idempotency_conflict", "The same idempotency key was used with another body.";

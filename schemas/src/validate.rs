@@ -247,7 +247,7 @@ fn check_times(request: &Request, lane: Lane, now: Timestamp, problems: &mut Vec
         problems.push(Problem::new(
             "not_before",
             Reason::NotBeforeTooFar,
-            "at most 60 s ahead; use the scheduler for later",
+            "at most 60 s ahead; send the request later",
         ));
     }
     let field = if request.not_after.is_some() {

@@ -1,4 +1,4 @@
-//! What DESIGN.md calls the arrows, and the size of files. The compiler does not keep these.
+//! The arrows between crates (ARCHITECTURE.md), and the size of files. The compiler does not keep these.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,7 +53,7 @@ fn no_crate_names_one_that_it_must_not_know() {
             let itself = dependency.kind == DependencyKind::Development && dependency.name == name;
             assert!(
                 !ours || itself || may.contains(dependency.name.as_str()),
-                "{name} depends on {}, which DESIGN.md section 2 rules out",
+                "{name} depends on {}, which ARCHITECTURE.md, Crates and arrows, rules out",
                 dependency.name
             );
         }

@@ -1,4 +1,4 @@
-//! The invariants of DESIGN.md section 4, judged by a plain reader and by what the vendor knows.
+//! The invariants I1 to I7 of docs/reliability.md, judged by a plain reader and by what the vendor knows.
 
 use jixinda_router::message::Claim;
 use jixinda_schemas::{Lane, event::Terminal};

@@ -1,4 +1,4 @@
-//! The rules of DESIGN.md section 4, explored: the shipped fence, ledger, claims, ids and state table, driven through
+//! The rules of the log (ARCHITECTURE.md, docs/reliability.md), explored: the shipped fence, ledger, claims, ids and state table, driven through
 //! all interleavings of two routers and two senders in a small world, and through random ones in a large one.
 //!
 //! `JIXINDA_MODEL_DEPTH=2` (or more) widens the small worlds; a failure of a walk prints its seed.

@@ -1,4 +1,4 @@
-//! The rules of DESIGN.md section 4, each of which can be left out.
+//! The rules of the log, each of which can be left out.
 
 /// What is done out of order with the copies of open work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
