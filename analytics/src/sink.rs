@@ -65,10 +65,21 @@ pub(crate) struct Parts {
 
 type Key = (Topic, i32);
 
+/// A task that ends with its holder.
+struct Sending(tokio::task::AbortHandle);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct Sink {
     parts: Parts,
     member: Arc<Member>,
     lanes: BTreeMap<Key, Lane>,
+    /// The inserts on their way. One of a lane that is gone ends with it: whoever announces its rows next counts them.
+    sending: BTreeMap<Key, Sending>,
     /// A rebalance is under way: what is kept comes next.
     revoked: bool,
     inserter: Arc<Inserter>,
@@ -104,6 +115,7 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
         parts,
         member,
         lanes: BTreeMap::new(),
+        sending: BTreeMap::new(),
         revoked: false,
         inserter,
         delivered,
@@ -216,13 +228,16 @@ impl Sink {
                 committed.metadata
             ))
         })?;
-        self.lanes.insert((committed.topic, partition), lane);
+        let key = (committed.topic, partition);
+        drop(self.sending.remove(&key));
+        self.lanes.insert(key, lane);
         Ok(())
     }
 
     fn drop_but(&mut self, kept: &[i32]) {
         self.revoked = false;
         self.lanes.retain(|(_, p), _| kept.contains(p));
+        self.sending.retain(|(_, p), _| kept.contains(p));
     }
 
     /// Another member may have held a kept partition in between; then its word counts.
@@ -265,13 +280,15 @@ impl Sink {
             let (inserter, delivered) = (Arc::clone(&self.inserter), self.delivered.clone());
             let done = ((*topic, *partition), lane.id);
             crash::point("sink.announced");
-            drop(self.parts.runtime.spawn(async move {
+            let task = self.parts.runtime.spawn(async move {
                 if inserter.deliver(&batch).await {
                     crash::point("sink.inserted");
                     // An error means that the sink has ended; the commit still announces the batch.
                     let _ = delivered.send(done).await;
                 }
-            }));
+            });
+            let sending = Sending(task.abort_handle());
+            drop(self.sending.insert((*topic, *partition), sending));
         }
     }
 

@@ -3,6 +3,7 @@
 use jixinda_runtime::{
     directory::View,
     kafka::{Record, partitioner},
+    telemetry,
 };
 use jixinda_schemas::{
     AppId, Envelope, Lane, MessageId, Phone, Reason, Timestamp,
@@ -147,7 +148,11 @@ fn entry(record: &Record<'_>, lane: Lane, app: AppId, envelope: Envelope<Request
         position: record.position(),
         accepted_at: record.at,
         request,
-        traceparent: record.headers.traceparent.clone(),
+        traceparent: record
+            .headers
+            .traceparent
+            .clone()
+            .filter(|text| telemetry::is_traceparent(text)),
         attempts: Vec::new(),
         refused: None,
         no_route: false,

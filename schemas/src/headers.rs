@@ -26,6 +26,9 @@ pub const INGEST_SEAL: &str = "ingest-seal";
 /// Original position of a record that was moved to the partition of its key.
 pub const REHOMED_FROM: &str = "rehomed-from";
 
+/// The longest header that is read, in bytes.
+pub const MAX_HEADER_BYTES: usize = 1024;
+
 /// Headers of a record, decoded leniently: what does not parse counts as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -62,8 +65,12 @@ impl Headers {
         }
     }
 
-    /// Takes one header into account.
+    /// Takes one header into account. One that is longer than any of ours is as good as absent: what a role writes about
+    /// a record carries its headers, and must fit a record itself.
     pub fn set(&mut self, name: &str, value: &[u8]) {
+        if value.len() > MAX_HEADER_BYTES {
+            return;
+        }
         let Ok(value) = std::str::from_utf8(value) else {
             return;
         };
@@ -116,6 +123,16 @@ fn parse_attempt(value: &str) -> Option<(MessageId, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_that_is_too_long_is_absent() {
+        let mut headers = Headers::default();
+        headers.set(SIGNATURE, &[b'x'; MAX_HEADER_BYTES]);
+        assert_eq!(headers.signature.unwrap().len(), MAX_HEADER_BYTES);
+        let mut headers = Headers::default();
+        headers.set(TRACEPARENT, &[b'x'; MAX_HEADER_BYTES + 1]);
+        assert_eq!(headers, Headers::default());
+    }
 
     #[test]
     fn every_header_reads_back() {

@@ -7,6 +7,7 @@ use jixinda_schemas::{
     event::{DeadLetter, Inbound, RawReceipt},
     vendor::ReceiptStatus,
 };
+use serde_json::Value;
 use tracing::debug;
 
 use super::Taken;
@@ -21,6 +22,10 @@ use crate::{
 pub const MAX_ITEMS: usize = 5_000;
 
 const STEP: &str = "senders.receipts";
+/// Bytes of an item that are kept as they came, and of a handset's text. Real items have some hundred.
+const MAX_RAW: usize = 64 * 1024;
+/// Characters of a vendor's code. What is longer is none.
+const MAX_CODE: usize = 256;
 
 /// A push that cannot be read is kept as it came.
 pub(super) fn whole(ready: &Ready, push: &Push<'_>, detail: String) -> Taken {
@@ -61,18 +66,37 @@ fn raw_receipt(ready: &Ready, item: ReceiptItem, now: Timestamp) -> RawReceipt {
         channel: ready.channel.id.clone(),
         vendor: ready.vendor.kind().to_owned(),
         recipient: item.recipient,
-        echo: item.echo,
-        vendor_id: item.vendor_id,
+        echo: item.echo.filter(|id| is_an_id(id)),
+        vendor_id: item.vendor_id.filter(|id| is_an_id(id)),
         part: item.part,
         parts: item.parts,
         status: item.status,
         blame: Some(item.blame),
-        code: item.code,
+        code: item.code.chars().take(MAX_CODE).collect(),
         segments: item.segments,
         vendor_at: item.vendor_at,
         received_at: now,
-        raw: item.raw,
+        raw: within(item.raw),
     }
+}
+
+/// What an item is called is stored and joined by; nothing that a vendor gives out is as long.
+fn is_an_id(text: &str) -> bool {
+    text.len() <= MAX_CODE
+}
+
+/// An item that is too large for a record, and for what is written about it, is kept as the beginning of its text.
+fn within(raw: Value) -> Value {
+    let text = raw.to_string();
+    if text.len() <= MAX_RAW {
+        return raw;
+    }
+    cut(text).into()
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_RAW));
+    text
 }
 
 fn inbound(ready: &Ready, item: InboundItem, now: Timestamp) -> Inbound {
@@ -80,13 +104,13 @@ fn inbound(ready: &Ready, item: InboundItem, now: Timestamp) -> Inbound {
         channel: ready.channel.id.clone(),
         vendor: ready.vendor.kind().to_owned(),
         sender: item.sender,
-        destination: item.destination,
-        text: item.text,
-        sign_name: item.sign_name,
-        vendor_id: item.vendor_id,
+        destination: item.destination.chars().take(MAX_CODE).collect(),
+        text: cut(item.text),
+        sign_name: item.sign_name.filter(|id| is_an_id(id)),
+        vendor_id: item.vendor_id.filter(|id| is_an_id(id)),
         vendor_at: item.vendor_at,
         received_at: now,
-        raw: item.raw,
+        raw: within(item.raw),
     }
 }
 
@@ -130,5 +154,23 @@ pub(super) fn count(channel: &str, taken: &Taken) {
         if n > 0 {
             metrics::receipt_items(channel, name, n as u64);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_stored_of_an_item_has_a_size() {
+        let small = json!({"a": "字"});
+        assert_eq!(within(small.clone()), small);
+        let large = within(json!({"a": "字".repeat(MAX_RAW)}));
+        let kept = large.as_str().unwrap();
+        assert!(kept.len() <= MAX_RAW && kept.len() > MAX_RAW - 4);
+        assert!(kept.starts_with("{\"a\":\"字"));
+        assert!(is_an_id(&"1".repeat(MAX_CODE)) && !is_an_id(&"1".repeat(MAX_CODE + 1)));
     }
 }

@@ -123,9 +123,11 @@ fn settled(
     group: &Group,
     consumer: &BaseConsumer,
 ) -> Result<BTreeMap<Place, Option<i64>>, Error> {
-    let began = Instant::now();
+    // Since the first answer: a broker that was away before is not done loading.
+    let mut first: Option<Instant> = None;
     loop {
         let found = committed(kafka, group, consumer)?;
+        let began = *first.get_or_insert_with(Instant::now);
         // One partition of each topic tells whether it is a log that was read before.
         let absent: BTreeMap<Topic, Place> = found
             .iter()

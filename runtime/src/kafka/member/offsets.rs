@@ -15,7 +15,7 @@ use super::{CALL, Commit, Context, committer::Committer};
 use crate::kafka::{Error, Kafka};
 
 /// A broker that restarts takes members back before it has loaded their group's offsets. It says so at once, or, when it
-/// had to load them twice (seen with 4.1 on a starved machine), answers as if nothing had ever been committed.
+/// had to load them twice (seen on a starved machine), answers as if nothing had ever been committed.
 const OFFSETS_PATIENCE: Duration = Duration::from_secs(20);
 /// One that does not answer is away: it takes half a minute to come back, and less than the client's longest poll.
 const AWAY_PATIENCE: Duration = Duration::from_secs(45);
@@ -26,12 +26,18 @@ pub(super) fn committed_offsets(
     ask: &TopicPartitionList,
 ) -> Result<TopicPartitionList, Error> {
     let begun = Instant::now();
+    // Since the first answer: a broker that was away before is not done loading.
+    let mut absent: Option<Instant> = None;
     loop {
         match consumer.committed_offsets(ask.clone(), CALL) {
-            Ok(found) if is_complete(&found) || begun.elapsed() >= OFFSETS_PATIENCE => {
-                return Ok(found);
+            Ok(found) if is_complete(&found) => return Ok(found),
+            Ok(found) => {
+                let since = *absent.get_or_insert_with(Instant::now);
+                if since.elapsed() >= OFFSETS_PATIENCE {
+                    return Ok(found);
+                }
+                warn!("no committed offsets where there should be, asking again");
             }
-            Ok(_) => warn!("no committed offsets where there should be, asking again"),
             Err(e) if begun.elapsed() >= AWAY_PATIENCE => {
                 return Err(Error::client("cannot read committed offsets")(e));
             }

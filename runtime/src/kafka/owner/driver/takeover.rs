@@ -185,7 +185,7 @@ impl<R: Role> Driver<R> {
                 continue;
             };
             let patient = held.unanswered.is_some_and(|at| at.elapsed() < ASK_AGAIN);
-            if held.seat.wants_ends() && !patient {
+            if answers && held.seat.wants_ends() && !patient {
                 let out = &self.out;
                 let asked = self.spec.reads.iter();
                 let ends: Result<BTreeMap<_, _>, Error> = asked
@@ -195,6 +195,7 @@ impl<R: Role> Driver<R> {
                 match ends {
                     Ok(ends) => held.seat.fold_to(ends),
                     Err(e) => {
+                        answers = false;
                         held.unanswered = Some(Instant::now());
                         warn!(
                             role = self.spec.role,
