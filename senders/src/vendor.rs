@@ -64,6 +64,12 @@ pub trait SmsVendor: Send + Sync + fmt::Debug {
     fn pull(&self) -> Option<&dyn Pull> {
         None
     }
+
+    /// The way to messages from handsets, where it is another than that to reports, at another pace or in another
+    /// [`Place`].
+    fn pull_messages(&self) -> Option<&dyn Pull> {
+        None
+    }
 }
 
 /// Reports and inbound messages that have to be fetched.

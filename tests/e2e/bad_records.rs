@@ -211,6 +211,29 @@ async fn direct_records_with_a_fault_are_rejected_moved_or_kept_as_dead_letters(
             Reason::BodyTooLarge,
         )
         .await;
+    // As large as a client lets through, by the key, by a header, and with both good otherwise.
+    let (key, value) = ("9".repeat(600_000), vec![b'k'; 300_000]);
+    let topic = Topic::RequestsOtp;
+    platform
+        .produce(topic, Some(&key), &value, None, plain())
+        .await;
+    direct.buried.push((value, Reason::BodyTooLarge));
+    let long = Headers {
+        signature: Some("f".repeat(900_000)),
+        ..plain()
+    };
+    direct
+        .buried(b"{ a long header".to_vec(), long, Reason::BadJson)
+        .await;
+    let number = recipient();
+    let payload = message("otp", number.expose());
+    let value = event("shop", &payload).to_string().into_bytes();
+    let long = Headers {
+        traceparent: Some("f".repeat(900_000)),
+        ..plain()
+    };
+    let id = direct.produce(&payload, &value, long).await;
+    direct.accepted.insert(id, sent(&number, Lane::Otp));
 
     direct.rehomed(None).await;
     direct.rehomed(Some("+8613900000000")).await;

@@ -3,6 +3,7 @@
 use jixinda_lab::journal::Outcome as CallOutcome;
 use jixinda_schemas::{
     Lane, MessageId, Phone, Reason, Topic,
+    codec::Event,
     event::{Terminal, outcome::Outcome},
 };
 use reqwest::Method;
@@ -78,6 +79,10 @@ async fn check_reads(platform: &Platform, id: MessageId, recipient: &Phone) {
 async fn messages_by_http_batch_and_kafka_are_delivered_once_and_can_be_explained() {
     let mut world = World::new(&["good", "spare", "closed"]);
     world.channel("closed")["mode"] = json!("disabled");
+    // Two segments: over 70 characters with the signature.
+    let templates = world.directory["templates"].as_array_mut().unwrap();
+    let login = templates.iter_mut().find(|t| t["id"] == "login").unwrap();
+    login["body"] = json!(format!("验证码{{code}}{}", "请勿转告他人。".repeat(10)));
     let platform = Platform::start(world, ALL_IN_ONE).await;
     let client = platform.client("all", "shop");
     let mut ways = Ways {
@@ -85,13 +90,24 @@ async fn messages_by_http_batch_and_kafka_are_delivered_once_and_can_be_explaine
     };
 
     let (signed, bearer) = (recipient(), recipient());
+    let body = message("otp", signed.expose()).to_string().into_bytes();
+    let authorization = format!("Bearer {}.{}", client.key, client.secret);
+    let answer = client
+        .raw(
+            Method::POST,
+            "/v1/messages?dry_run=true",
+            &authorization,
+            body,
+        )
+        .await
+        .unwrap();
+    assert_eq!(answer.body["segments"], 2, "{}", answer.body);
     let signed_id = client
         .send(&message("otp", signed.expose()))
         .await
         .accepted();
     ways.add(signed_id, &signed, Lane::Otp);
 
-    let authorization = format!("Bearer {}.{}", client.key, client.secret);
     let body = message("notice", bearer.expose()).to_string().into_bytes();
     let answer = client
         .raw(Method::POST, "/v1/messages", &authorization, body)
@@ -139,6 +155,17 @@ async fn messages_by_http_batch_and_kafka_are_delivered_once_and_can_be_explaine
         assert_eq!(outcome.outcome, Terminal::Delivered, "{id}: {outcome:#?}");
         check_call(&platform, id, outcome);
     }
+    let counted: Vec<u32> = platform
+        .log
+        .topic(Topic::DispatchOtp)
+        .iter()
+        .filter_map(|record| match record.event() {
+            Event::Routed(e) => Some(e.payload.segments),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(counted, [2]);
+    assert_eq!(outcomes[&signed_id].attempts[0].segments, 2);
     let call = &platform.calls_for(direct.expose())[0];
     assert_eq!(call.params.as_ref().unwrap()["name"], r"$1\王 ${order}");
     assert!(platform.calls_for(others[1].expose()).is_empty());

@@ -115,4 +115,9 @@ fn tombstones_before_the_commit_bring_a_message_back() {
         panic!("nothing breaks in {} steps", walked.steps);
     };
     println!("without the commit before the tombstones, {lane}, seed {seed}:\n{found}");
+    let broken = &found.broken;
+    assert!(
+        broken.starts_with("I4") || broken.starts_with("I5"),
+        "{broken}"
+    );
 }

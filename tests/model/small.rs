@@ -255,5 +255,5 @@ fn floors_that_pass_the_end_before_the_tombstones_end_a_message_twice() {
         parks: 1,
         ..NOTHING
     };
-    breaks(rule, Lane::Notice, budget, &["I"]);
+    breaks(rule, Lane::Notice, budget, &["I4"]);
 }

@@ -121,7 +121,7 @@ impl Vendor for Feige {
             End::Delivered => codes::DELIVRD,
             End::NotOnService => codes::UNDELIV,
             End::Keyword => codes::REJECTD,
-            End::CarrierFailure => codes::MK_0001,
+            End::CarrierFailure => codes::MB_1026,
         }
     }
 

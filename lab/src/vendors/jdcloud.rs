@@ -137,7 +137,7 @@ impl Vendor for Jdcloud {
             End::Delivered => codes::DELIVRD,
             End::NotOnService => codes::UNDELIV,
             End::Keyword => codes::REJECTD,
-            End::CarrierFailure => codes::MK_0001,
+            End::CarrierFailure => codes::MB_1026,
         }
     }
 

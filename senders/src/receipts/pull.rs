@@ -4,7 +4,7 @@
 //! of the pool. During a rebalance two may fetch for a moment, which is harmless: what one of them is given, the other is
 //! not. Where reports are told by the call only, each process asks about the calls of the partitions that it holds, those
 //! of their holders before included. What a fetch brought may be gone at the vendor, so it is on the log before the next
-//! fetch, however long that takes.
+//! fetch, however long that takes. A vendor may have two ways, one to reports and one to messages from handsets.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use super::{History, Receipts, taken};
 use crate::{
     metrics,
     registry::Ready,
-    vendor::{Now, Place},
+    vendor::{Now, Place, Pull},
     vendors::waiting::Waiting,
 };
 
@@ -71,6 +71,25 @@ impl Held {
     }
 }
 
+/// The ways of a vendor, each fetched by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    /// To reports, and to messages where both come together.
+    Reports,
+    Messages,
+}
+
+impl Way {
+    const ALL: [Self; 2] = [Self::Reports, Self::Messages];
+
+    fn of(self, ready: &Ready) -> Option<&dyn Pull> {
+        match self {
+            Self::Reports => ready.vendor.pull(),
+            Self::Messages => ready.vendor.pull_messages(),
+        }
+    }
+}
+
 /// What the list of a channel follows.
 struct Holdings {
     held: Held,
@@ -80,8 +99,8 @@ struct Holdings {
 
 impl Holdings {
     /// Whether this process fetches for the channel.
-    fn fetches(&self, ready: &Ready) -> bool {
-        ready.vendor.pull().is_some_and(|pull| match pull.place() {
+    fn fetches(&self, ready: &Ready, way: Way) -> bool {
+        way.of(ready).is_some_and(|pull| match pull.place() {
             Place::EveryProcess => true,
             Place::OneProcess => self.held.has(&ready.channel.id, self.partitions),
         })
@@ -129,31 +148,32 @@ pub async fn pull_all(
         partitions,
         history,
     });
-    let mut running: BTreeMap<ChannelId, Fetching> = BTreeMap::new();
+    let mut running: BTreeMap<(ChannelId, Way), Fetching> = BTreeMap::new();
     handle.ready();
     while !handle.is_stopping() {
         let registry = Arc::clone(&receipts.registry.borrow());
-        let wanted: BTreeMap<&ChannelId, &Arc<Ready>> = registry
-            .ready()
-            .filter(|ready| ready.channel.pool == pool && holdings.fetches(ready))
-            .map(|ready| (&ready.channel.id, ready))
+        let ours = registry.ready().filter(|ready| ready.channel.pool == pool);
+        let wanted: BTreeMap<(ChannelId, Way), &Arc<Ready>> = ours
+            .flat_map(|ready| Way::ALL.map(|way| (ready, way)))
+            .filter(|(ready, way)| holdings.fetches(ready, *way))
+            .map(|(ready, way)| ((ready.channel.id.clone(), way), ready))
             .collect();
-        let stays = |id: &ChannelId, fetching: &Fetching| {
+        let stays = |key: &(ChannelId, Way), fetching: &Fetching| {
             let same = |ready: &&Arc<Ready>| Arc::ptr_eq(ready, &fetching.ready);
-            wanted.get(id).is_some_and(same) && !fetching.task.is_finished()
+            wanted.get(key).is_some_and(same) && !fetching.task.is_finished()
         };
-        let gone: Vec<ChannelId> = running
+        let gone: Vec<(ChannelId, Way)> = running
             .iter()
-            .filter(|(id, fetching)| !stays(id, fetching))
-            .map(|(id, _)| id.clone())
+            .filter(|(key, fetching)| !stays(key, fetching))
+            .map(|(key, _)| key.clone())
             .collect();
-        for id in gone {
+        for key in gone {
             // It ends by itself once what it has fetched is stored.
-            drop(running.remove(&id));
+            drop(running.remove(&key));
         }
-        for (id, ready) in wanted {
-            running.entry(id.clone()).or_insert_with(|| {
-                info!(channel = %id, "fetching receipts");
+        for ((id, way), ready) in wanted {
+            running.entry((id.clone(), way)).or_insert_with(|| {
+                info!(channel = %id, ?way, "fetching");
                 let (receipts, ready) = (receipts.clone(), Arc::clone(ready));
                 let (holdings, stopping) = (Arc::clone(&holdings), handle.stopping());
                 let task = tokio::spawn({
@@ -163,9 +183,9 @@ pub async fn pull_all(
                             let registry = Arc::clone(&receipts.registry.borrow());
                             let current = registry.get(ready.channel.id.as_str());
                             let same = current.is_some_and(|now| Arc::ptr_eq(now, &ready));
-                            same && !stopping.is_stopping() && holdings.fetches(&ready)
+                            same && !stopping.is_stopping() && holdings.fetches(&ready, way)
                         };
-                        fetch_on(&receipts, &ready, &holdings, on).await;
+                        fetch_on(&receipts, (&*ready, way), &holdings, on).await;
                     }
                 });
                 Fetching { ready, task }
@@ -173,7 +193,7 @@ pub async fn pull_all(
         }
         tokio::time::sleep(LOOK).await;
     }
-    for (channel, fetching) in running {
+    for ((channel, _), fetching) in running {
         let ended = tokio::time::timeout(Duration::from_secs(10), fetching.task).await;
         if ended.is_err() {
             // Kafka is away for longer than the drain may take.
@@ -183,8 +203,13 @@ pub async fn pull_all(
 }
 
 /// Fetches for one channel while `on` says so.
-async fn fetch_on(receipts: &Receipts, ready: &Ready, holdings: &Holdings, on: impl Fn() -> bool) {
-    let Some(pull) = ready.vendor.pull() else {
+async fn fetch_on(
+    receipts: &Receipts,
+    (ready, way): (&Ready, Way),
+    holdings: &Holdings,
+    on: impl Fn() -> bool,
+) {
+    let Some(pull) = way.of(ready) else {
         return;
     };
     let channel = ready.channel.id.as_str();

@@ -4,7 +4,8 @@
 //! Secrets `access_key_id`, `access_key_secret`, and `security_token` for temporary keys. Settings: `region` (the
 //! channel's endpoint overrides it), `signature` = `acs3` or `rpc1`, `max_numbers` (1 unless it is set: a call has one
 //! answer for all of its numbers, and one number over its daily cap would hold up the rest), `query` = `true` to ask for
-//! what was not reported yet. Receipts are pushed without a signature: an unguessable path and an address list are all
+//! what was not reported yet, `retry_after_unit` = `ms` or `s` (not confirmed) for the pause that a throttled caller is
+//! told. Receipts are pushed without a signature: an unguessable path and an address list are all
 //! there is. A nonce that comes twice is refused, which protects against a replay of the same bytes only; there is no
 //! idempotency key.
 
@@ -64,6 +65,8 @@ pub struct Aliyun {
     /// RPC version 1 instead of ACS3.
     rpc: bool,
     max_numbers: usize,
+    /// Milliseconds in one of `x-acs-retry-after`.
+    pause_unit_ms: u32,
     /// What is asked for, where it is.
     waiting: Option<Mutex<Waiting>>,
     base: Url,
@@ -85,7 +88,13 @@ impl Aliyun {
     /// # Errors
     /// When one is missing or cannot be used.
     pub fn new(account: &Account<'_>) -> Result<Self, Unusable> {
-        account.known_settings(&["max_numbers", "query", "region", "signature"])?;
+        account.known_settings(&[
+            "max_numbers",
+            "query",
+            "region",
+            "retry_after_unit",
+            "signature",
+        ])?;
         let base = match &account.channel.endpoint {
             Some(text) => endpoint(text)?,
             None => endpoint(&regional(
@@ -102,6 +111,10 @@ impl Aliyun {
             security_token,
             rpc: account.word("signature", &["acs3", "rpc1"])? == "rpc1",
             max_numbers: max_numbers(account, 1, wire::MOST)?,
+            pause_unit_ms: match account.word("retry_after_unit", &["ms", "s"])? {
+                "s" => 1_000,
+                _ => 1,
+            },
             waiting: account
                 .switch("query")?
                 .then(|| Mutex::new(Waiting::one_by_one(MOST_WAITING))),
@@ -126,7 +139,7 @@ impl Aliyun {
         let request = self.request(&outgoing).timeout(call.timeout).build();
         match exchange(&self.client, request).await {
             Ok(answer) => {
-                let verdict = wire::interpret(&answer);
+                let verdict = wire::interpret(&answer, self.pause_unit_ms);
                 if verdict.undocumented {
                     metrics::undocumented_code(KIND);
                 }

@@ -37,7 +37,7 @@ pub struct Refusal<'a> {
 }
 
 /// By the vendor's catalogue. A code that is not in it is definite when the vendor's own status says so, and counts
-/// against the channel; with a 5xx it proves nothing.
+/// against the channel; with [a status that leaves it open](leaves_it_open) it proves nothing.
 #[must_use]
 pub fn refuse(catalogue: &Catalogue, refusal: Refusal<'_>) -> Verdict {
     let Refusal {
@@ -56,7 +56,7 @@ pub fn refuse(catalogue: &Catalogue, refusal: Refusal<'_>) -> Verdict {
     match catalogue.submit(code) {
         Some(row) if row.disposition == Disposition::Unknown => unknown(code).into(),
         Some(row) => rejected(row.disposition, row.blame, message).into(),
-        None if status >= 500 => unknown(format!("http_{status}")).into(),
+        None if leaves_it_open(status) => unknown(format!("http_{status}")).into(),
         None => {
             // Names of throttling codes are often not documented; their status and header are.
             let throttled = status == 429 || retry_after_ms.is_some();
@@ -71,6 +71,13 @@ pub fn refuse(catalogue: &Catalogue, refusal: Refusal<'_>) -> Verdict {
             }
         }
     }
+}
+
+/// Whether an answer with this status and a code that is not documented may be about a request that was carried out all
+/// the same: 5xx, a time-out (408, 499), and a conflict with what is there already (409).
+#[must_use]
+pub const fn leaves_it_open(status: u16) -> bool {
+    status >= 500 || matches!(status, 408 | 409 | 499)
 }
 
 /// An answer that proves nothing.

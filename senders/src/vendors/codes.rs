@@ -112,9 +112,13 @@ pub static CARRIERS: &[ReceiptCode] = {
     use ReceiptStatus as S;
     &[
         end("DELIVRD", S::Delivered, B::None, "the handset has it"),
+        end("DELIVERED", S::Delivered, B::None, "the handset has it"),
+        end("SUCCESS", S::Delivered, B::None, "the handset has it"),
         end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
         end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
         end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
+        end("MK:0001", S::Undelivered, B::Recipient, "no such number (not confirmed)"),
+        end("MN:0001", S::Undelivered, B::Recipient, "no such number (not confirmed)"),
         end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
         end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
         end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),

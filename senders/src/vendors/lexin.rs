@@ -10,7 +10,8 @@
 //!
 //! There is no vendor's id: the call's id is the message's, and comes back in reports. The answer counts the numbers that
 //! were not taken without naming them, so `max_numbers` is 1 unless it is set, up to 5,000 (v2: 2,000). Reports and messages
-//! are fetched (`fetch` = `all`, `reports` or `none`). A push exists, but nothing of its form is known: none is read.
+//! are fetched (`fetch` = `all`, `reports` or `none`). A push exists, but nothing of its form is known: none is read unless
+//! `push_fields` says what id, number and state are called in it.
 
 pub mod codes;
 pub mod receipt;
@@ -35,6 +36,7 @@ use crate::{
         PushError, SmsVendor,
     },
 };
+use receipt::PushFields;
 use sign::{Login, Password};
 use wire::{Api, Style};
 
@@ -65,6 +67,7 @@ pub struct Lexin {
     style: Style,
     max_numbers: usize,
     fetch: Fetch,
+    push_fields: Option<PushFields>,
     base: Url,
     client: reqwest::Client,
     now: Now,
@@ -90,6 +93,7 @@ impl Lexin {
             "fetch",
             "hash_app_secret",
             "max_numbers",
+            "push_fields",
             "secret_is_md5",
             "signature",
         ])?;
@@ -117,6 +121,7 @@ impl Lexin {
             },
             max_numbers: max_numbers(account, 1, most)?,
             fetch,
+            push_fields: push_fields(account)?,
             base: endpoint(account.channel.endpoint.as_deref().unwrap_or(url))?,
             client: account.client.clone(),
             now: account.now.clone(),
@@ -195,6 +200,18 @@ fn login(account: &Account<'_>, api: Api) -> Result<Login, Unusable> {
     })
 }
 
+fn push_fields(account: &Account<'_>) -> Result<Option<PushFields>, Unusable> {
+    const NAME: &str = "push_fields";
+    let Some(text) = account.setting(NAME) else {
+        return Ok(None);
+    };
+    let fields = PushFields::parse(text).ok_or_else(|| Unusable::Setting {
+        name: NAME.to_owned(),
+        cause: "it must be three names, such as msgId,mobile,state".to_owned(),
+    })?;
+    Ok(Some(fields))
+}
+
 fn ext_no(account: &Account<'_>) -> Result<Option<String>, Unusable> {
     const NAME: &str = "ext_no";
     match account.setting(NAME) {
@@ -233,11 +250,12 @@ impl SmsVendor for Lexin {
         self.send_together(call).await
     }
 
-    /// None is read; what comes all the same is kept as it came.
-    fn read_push(&self, _push: &Push<'_>) -> Result<Batch, PushError> {
-        Err(PushError::Shape(
-            "of a known form: pushes of Lexin are not documented",
-        ))
+    /// None is read without `push_fields`; what comes all the same is kept as it came.
+    fn read_push(&self, push: &Push<'_>) -> Result<Batch, PushError> {
+        let names = self.push_fields.as_ref().ok_or(PushError::Shape(
+            "of a known form: pushes of Lexin are not documented, and push_fields is not set",
+        ))?;
+        receipt::pushed(push, names)
     }
 
     fn acknowledge(&self, _push: &Push<'_>, stored: bool) -> Ack {

@@ -1,7 +1,7 @@
 //! Twilio Programmable Messaging: the text itself, one number a call, HTTP Basic.
 //!
 //! Secrets `account_sid`, `auth_token`, which also signs the pushes; `api_key_sid` and `api_key_secret` to send under a key
-//! instead. Settings `from` or `messaging_service_sid`. Status callbacks are asked for with each message and carry the call's
+//! instead; `webhook_key` where pushes are signed under a shared key. Settings `from` or `messaging_service_sid`. Status callbacks are asked for with each message and carry the call's
 //! id in the URL, since there is no echo field; they are signed over the public URL, so `senders.public_url` must be the one
 //! that Twilio calls. There is no idempotency key.
 
@@ -21,6 +21,7 @@ use crate::{
     Unusable, metrics,
     vendor::{Ack, Batch, Call, Item, ItemResult, Limits, Push, PushError, SmsVendor, first_only},
 };
+use sign::Algorithm;
 use wire::Sender;
 
 /// Vendor kind.
@@ -33,6 +34,8 @@ const VERSION: &str = "2010-04-01";
 pub struct Twilio {
     account_sid: Secret,
     auth_token: Secret,
+    /// The secret of the shared key that signs pushes.
+    webhook_key: Option<Secret>,
     /// User and password of HTTP Basic.
     basic: (Secret, Secret),
     sender: Sender,
@@ -88,6 +91,7 @@ impl Twilio {
         Ok(Self {
             account_sid,
             auth_token,
+            webhook_key: account.optional_secret("webhook_key"),
             basic,
             sender,
             url,
@@ -130,7 +134,7 @@ impl Twilio {
         }
     }
 
-    /// Whether the push carries our own token's signature over the URL that Twilio was given.
+    /// Whether the push carries a signature under our own token or shared key over the URL that Twilio was given.
     fn authenticate(&self, push: &Push<'_>, form: &[(String, String)]) -> Result<(), PushError> {
         let base = self
             .public_url
@@ -139,10 +143,22 @@ impl Twilio {
         let signature = push
             .header("x-twilio-signature")
             .ok_or(PushError::NotAuthentic("no X-Twilio-Signature"))?;
+        let algorithm = Algorithm::of(push.header("x-twilio-webhooks-signature-settings")).ok_or(
+            PushError::NotAuthentic(
+                "X-Twilio-Webhooks-Signature-Settings names an unknown algorithm",
+            ),
+        )?;
+        let key = match algorithm {
+            Algorithm::Sha1 => &self.auth_token,
+            Algorithm::Sha256 => self.webhook_key.as_ref().ok_or(PushError::NotAuthentic(
+                "signed under a shared key, and the channel has no secret webhook_key",
+            ))?,
+        };
         let url = format!("{base}{}", push.target);
-        let mut urls = variants(&url).into_iter();
-        let token = self.auth_token.expose();
-        if urls.any(|url| sign::verify(token, &sign::string_to_sign(&url, form), signature)) {
+        let mut texts = variants(&url)
+            .into_iter()
+            .map(|url| sign::string_to_sign(&url, form));
+        if texts.any(|text| sign::verify(algorithm, key.expose(), &text, signature)) {
             return Ok(());
         }
         Err(PushError::NotAuthentic("X-Twilio-Signature is wrong"))

@@ -4,13 +4,13 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use jixinda_schemas::{event::AttemptResult, template::Content, vendor::ReceiptStatus};
 use jixinda_senders::{
-    vendor::{Item, Place},
+    vendor::{Batch, Item, Place},
     vendors::jdcloud::sign::{self, Generation},
 };
 use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{any, path_regex},
+    matchers::{any, body_json, path_regex},
 };
 
 use crate::support::{SECRET, call_of, ticking, vendor_of};
@@ -165,4 +165,66 @@ async fn a_refused_call_is_refused_for_all_and_not_asked_about() {
     let fetched = jdcloud.pull().unwrap().fetch(Duration::from_secs(5)).await;
     assert!(fetched.unwrap().batch.is_empty());
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn messages_from_handsets_are_listed_by_day_and_told_once() {
+    let reply = |text: &str| {
+        json!({"appId": "app-1", "signId": "qm_1", "phoneNum": "13800138000",
+            "dataTime": "2025-01-02 11:04:05", "content": text})
+    };
+    let answer = |data: Value| {
+        let body = json!({"requestId": "r", "result": {"status": true, "code": 200, "data": data}});
+        ResponseTemplate::new(200).set_body_json(body)
+    };
+    let server = MockServer::start().await;
+    let of_day = |day: &str| {
+        let asked = json!({"regionId": "cn-north-1", "appId": "app-1", "dataDate": day});
+        Mock::given(path_regex("/reply$")).and(body_json(asked))
+    };
+    // The first look at yesterday fails; today is looked at all the same.
+    let failure = ResponseTemplate::new(500)
+        .set_body_json(json!({"error": {"code": 500, "status": "INTERNAL"}}));
+    let first = of_day("2025-01-01").respond_with(failure).up_to_n_times(1);
+    first.mount(&server).await;
+    let yesterday = of_day("2025-01-01").respond_with(answer(json!([reply("late")])));
+    yesterday.mount(&server).await;
+    let today = of_day("2025-01-02").respond_with(answer(json!([reply("退订"), 7])));
+    today.mount(&server).await;
+
+    let (jdcloud, _) = ticking("jdcloud", &server.uri(), &[("app_id", "app-1")]);
+    let pull = jdcloud.pull_messages().unwrap();
+    assert_eq!(pull.place(), Place::OneProcess);
+    let fetch = async || pull.fetch(Duration::from_secs(5)).await;
+    let batch = fetch().await.unwrap().batch;
+    let texts = |batch: &Batch| {
+        batch
+            .inbound
+            .iter()
+            .map(|m| m.text.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (texts(&batch), batch.unreadable.len()),
+        (vec!["退订".to_owned()], 1)
+    );
+    let batch = fetch().await.unwrap().batch;
+    assert_eq!(
+        (texts(&batch), batch.unreadable.len()),
+        (vec!["late".to_owned()], 0)
+    );
+    assert!(fetch().await.unwrap().batch.is_empty());
+    let requests = server.received_requests().await.unwrap();
+    assert!(is_signed(&requests[0], Generation::Two, "cn-north-1"));
+
+    let without = vendor_of("jdcloud", &server.uri(), &[]);
+    assert!(without.pull_messages().is_none());
+    let nobody = MockServer::start().await;
+    let (jdcloud, _) = ticking("jdcloud", &nobody.uri(), &[("app_id", "app-1")]);
+    let fetched = jdcloud
+        .pull_messages()
+        .unwrap()
+        .fetch(Duration::from_secs(5))
+        .await;
+    assert!(fetched.is_err());
 }

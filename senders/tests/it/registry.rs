@@ -9,7 +9,7 @@ use jixinda_senders::{
     vendors,
 };
 
-use crate::support::{SECRET, channel, channel_of, means, registry, snapshot};
+use crate::support::{SECRET, channel, channel_of, means, push, registry, snapshot, vendor_of};
 
 const URL: &str = "https://dysmsapi.aliyuncs.com";
 
@@ -148,4 +148,23 @@ fn a_rebuild_keeps_what_did_not_change() {
 
     let empty = Registry::build(Some(&old), &snapshot([]), &means());
     assert!(empty.get("aliyun-a").is_none());
+}
+
+/// What each vendor takes for "stored", and for "push again".
+#[test]
+fn a_push_is_answered_in_the_vendors_own_words() {
+    for (kind, stored, body, again) in [
+        ("tencent", 200, r#"{"result":0,"errmsg":"OK"}"#, 500),
+        ("huawei", 200, "", 503),
+        ("vonage", 200, "", 503),
+        ("twilio", 200, "<Response/>", 503),
+        ("lexin", 200, "ok", 503),
+        ("jdcloud", 200, "ok", 503),
+    ] {
+        let vendor = vendor_of(kind, "https://vendor.example.com", &[]);
+        let push = push(b"");
+        let ack = vendor.acknowledge(&push, true);
+        assert_eq!((ack.status, &*ack.body), (stored, body), "{kind}");
+        assert_eq!(vendor.acknowledge(&push, false).status, again, "{kind}");
+    }
 }

@@ -26,6 +26,7 @@ use reqwest::header::HeaderMap;
 use serde_json::json;
 
 pub(crate) const SECRET: &str = "testAccessKeySecret";
+pub(crate) const WEBHOOK_KEY: &str = "testWebhookKey";
 pub(crate) const SECURITY_TOKEN: &str = "testSecurityToken";
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -110,6 +111,7 @@ pub(crate) fn channel_of(kind: &str, endpoint: &str) -> Channel {
             json!({
                 "account_sid": seal("account_sid", "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
                 "auth_token": seal("auth_token", SECRET),
+                "webhook_key": seal("webhook_key", WEBHOOK_KEY),
             }),
             json!({"from": "+15005550006"}),
         ),

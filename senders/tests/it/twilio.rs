@@ -7,7 +7,7 @@ use jixinda_schemas::{
 };
 use jixinda_senders::{
     vendor::{Call, Item, Push, PushError, SmsVendor},
-    vendors::twilio::sign,
+    vendors::twilio::sign::{self, Algorithm},
 };
 use reqwest::header::HeaderMap;
 use serde_json::json;
@@ -74,12 +74,27 @@ async fn a_message_asks_for_its_status_with_our_id() {
 
 /// Reads a push whose signature is over `url`.
 fn push(url: &str, body: &str) -> Result<ReceiptStatus, PushError> {
+    signed(url, body, Algorithm::Sha1, SECRET, "")
+}
+
+/// The same, signed so, and with these signature settings.
+fn signed(
+    url: &str,
+    body: &str,
+    by: Algorithm,
+    key: &str,
+    settings: &str,
+) -> Result<ReceiptStatus, PushError> {
     let form: Vec<(String, String)> = form_urlencoded::parse(BODY.as_bytes())
         .into_owned()
         .collect();
-    let signature = sign::signature(SECRET, &sign::string_to_sign(url, &form));
+    let signature = sign::signature(by, key, &sign::string_to_sign(url, &form));
     let mut headers = HeaderMap::new();
     headers.insert("x-twilio-signature", signature.parse().unwrap());
+    if !settings.is_empty() {
+        let name = "x-twilio-webhooks-signature-settings";
+        headers.insert(name, settings.parse().unwrap());
+    }
     let batch = vendor("https://api.twilio.com").read_push(&Push {
         method: "POST",
         target: "/receipts/twilio-a/token?mid=100000000000001",
@@ -106,6 +121,31 @@ async fn only_what_is_signed_over_our_url_is_taken() {
         assert!(
             matches!(push(url, &body), Err(PushError::NotAuthentic(_))),
             "{url} {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_shared_key_signs_only_what_says_so() {
+    const URL: &str = "https://sms.example.com/receipts/twilio-a/token?mid=100000000000001";
+    const SETTINGS: &str = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256";
+    let key = crate::support::WEBHOOK_KEY;
+    let by = Algorithm::Sha256;
+    let status = signed(URL, BODY, by, key, SETTINGS).unwrap();
+    assert_eq!(status, ReceiptStatus::Delivered);
+    for (by, key, settings) in [
+        // Under the token, which did not sign it; by another algorithm; without the header; by one that is not known.
+        (by, SECRET, SETTINGS),
+        (Algorithm::Sha1, key, SETTINGS),
+        (by, key, ""),
+        (by, key, "algorithm=HMAC_MD5"),
+    ] {
+        assert!(
+            matches!(
+                signed(URL, BODY, by, key, settings),
+                Err(PushError::NotAuthentic(_))
+            ),
+            "{by:?} {settings}"
         );
     }
 }

@@ -31,5 +31,5 @@ ends! {
     UNDELIV = "UNDELIV", false, "", "";
     REJECTD = "REJECTD", false, "", "";
     EXPIRED = "EXPIRED", false, "", "";
-    MK_0001 = "MK:0001", false, "", "";
+    MB_1026 = "MB:1026", false, "", "";
 }

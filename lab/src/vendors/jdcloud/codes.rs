@@ -34,5 +34,5 @@ ends! {
     UNDELIV = "UNDELIV", false, "", "1";
     REJECTD = "REJECTD", false, "", "1";
     EXPIRED = "EXPIRED", false, "", "1";
-    MK_0001 = "MK:0001", false, "", "1";
+    MB_1026 = "MB:1026", false, "", "1";
 }

@@ -38,5 +38,5 @@ ends! {
     UNDELIV = "UNDELIV", false, "用户未收到", "FAIL";
     REJECTD = "REJECTD", false, "运营商拒绝", "FAIL";
     EXPIRED = "EXPIRED", false, "超时", "FAIL";
-    MK_0001 = "MK:0001", false, "运营商返回失败", "FAIL";
+    MB_1026 = "MB:1026", false, "运营商返回失败", "FAIL";
 }

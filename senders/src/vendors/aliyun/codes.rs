@@ -25,6 +25,8 @@ pub static SUBMIT: &[SubmitCode] = {
         row("IS_CLOSE", D::RetrySame, B::Channel, "the vendor's channel to the carrier is closed"),
         row("Throttling.*", D::RetrySame, B::Capacity, "too many calls"),
         row("ServiceUnavailable", D::RetrySame, B::Channel, "the API is unavailable for now"),
+        // The second time each goes alone.
+        row("isv.MOBILE_COUNT_OVER_LIMIT", D::RetrySame, B::App, "too many numbers in one call"),
 
         row("NO_ROUTE", D::RetryOther, B::None, "no route to the number"),
         row("isv.DOMESTIC_NUMBER_NOT_SUPPORTED", D::RetryOther, B::App, "an international template does not send to the mainland"),
@@ -54,7 +56,6 @@ pub static SUBMIT: &[SubmitCode] = {
         row("isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE", D::PermanentContent, B::App, "the text does not fit the type of the template"),
         row("isv.UNSUPPORTED_CONTENT", D::PermanentContent, B::Content, "the text has characters that cannot be sent"),
         row("isv.EXTEND_CODE_ERROR", D::PermanentContent, B::App, "the extension code is in use"),
-        row("isv.MOBILE_COUNT_OVER_LIMIT", D::PermanentContent, B::App, "too many numbers in one call"),
 
         row("isv.OUT_OF_SERVICE", D::Account, B::Account, "the account is suspended"),
         row("isv.AMOUNT_NOT_ENOUGH", D::Account, B::Account, "the balance is used up"),
@@ -71,6 +72,8 @@ pub static SUBMIT: &[SubmitCode] = {
         // Nonces are 128 random bits, used once. That the vendor saw one before means that something between
         // repeated our bytes, and then the first copy may have been accepted.
         row("SignatureNonceUsed", D::Unknown, B::Channel, "the same request came twice"),
+        // After those that are listed.
+        row("isp.*", D::Unknown, B::Channel, "the vendor's system failed; whether before it took the message is not known"),
     ]
 };
 
@@ -121,11 +124,11 @@ not_approved: isv.SMS_SIGNATURE_SCENE_ILLEGAL
 permanent_content: isv.TEMPLATE_MISSING_PARAMETERS isv.TEMPLATE_PARAMS_ILLEGAL isv.INVALID_JSON_PARAM
 permanent_content: isv.INVALID_PARAMETERS isv.PARAM_LENGTH_LIMIT isv.PARAM_NOT_SUPPORT_URL isv.SMS_CONTENT_ILLEGAL
 permanent_content: isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE isv.UNSUPPORTED_CONTENT isv.EXTEND_CODE_ERROR
-permanent_content: isv.MOBILE_COUNT_OVER_LIMIT
+too_many: isv.MOBILE_COUNT_OVER_LIMIT
 account: isv.OUT_OF_SERVICE isv.AMOUNT_NOT_ENOUGH isv.ACCOUNT_NOT_EXISTS isv.ACCOUNT_ABNORMAL
 account: isv.SECURITY_FROZEN_ACCOUNT isv.PRODUCT_UN_SUBSCRIPT isv.PRODUCT_UNSUBSCRIBE isv.DENY_IP_RANGE
 account: isp.RAM_PERMISSION_DENY SignatureDoesNotMatch InvalidAccessKeyId.NotFound InvalidTimeStamp.Expired
-unknown: SignatureNonceUsed
+unknown: SignatureNonceUsed isp.*
 ";
     const RECEIPT_SHEET: &str = "DELIVERED MOBILE_NOT_ON_SERVICE MOBILE_SEND_LIMIT MOBILE_ACCOUNT_ABNORMAL \
         MOBILE_IN_BLACK MOBLLE_TERMINAL_ERROR CONTENT_KEYWORD CONTENT_ERROR INVALID_NUMBER USER_REJECT \
@@ -137,6 +140,7 @@ unknown: SignatureNonceUsed
             "retry_same" => (Disposition::RetrySame, &[B::Capacity, B::Channel]),
             "retry_other" => (Disposition::RetryOther, &[B::Capacity, B::None, B::App]),
             "not_approved" => (Disposition::RetryOther, &[B::App]),
+            "too_many" => (Disposition::RetrySame, &[B::App]),
             "permanent_recipient" => (Disposition::PermanentRecipient, &[B::Recipient, B::App]),
             "permanent_content" => (Disposition::PermanentContent, &[B::Content, B::App]),
             "account" => (Disposition::Account, &[B::Account]),
@@ -177,6 +181,9 @@ unknown: SignatureNonceUsed
         for code in ["Throttling", "Throttling.User", "throttling.Api"] {
             assert_eq!(submit(code).map(|r| r.code), Some("Throttling.*"), "{code}");
         }
+        assert_eq!(submit("isp.NEW").map(|r| r.code), Some("isp.*"));
+        let listed = submit("isp.RAM_PERMISSION_DENY").map(|r| r.disposition);
+        assert_eq!(listed, Some(Disposition::Account));
         assert_eq!(submit("ThrottlingX"), None);
         assert_eq!(submit("测"), None);
         assert_eq!(submit(""), None);
@@ -186,7 +193,7 @@ unknown: SignatureNonceUsed
     fn only_carrier_failures_without_a_reason_blame_the_channel_in_receipts() {
         assert_eq!(receipt_blame("MOBILE_NOT_ON_SERVICE"), Blame::Recipient);
         assert_eq!(receipt_blame("sp_unknown_error"), Blame::Channel);
-        assert_eq!(receipt_blame("MK:0001"), Blame::Channel);
+        assert_eq!(receipt_blame("MB:1026"), Blame::Channel);
         assert_eq!(receipt_blame("delivered"), Blame::None);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Header with the pause that a throttled caller should make. Its unit is not documented; the SDK bounds it with
-/// the limits of its own back-off, 100 and 120,000, which are milliseconds, and so do we.
+/// the limits of its own back-off, 100 and 120,000, which are milliseconds, and so do we. What one is worth is a setting.
 const RETRY_AFTER: &str = "x-acs-retry-after";
 
 /// Most numbers of SendSms: one template, signature and values for all.
@@ -144,8 +144,10 @@ pub(super) fn number(phone: &Phone) -> Option<&str> {
 /// Documented: success is 200 with `Code` `OK` and a `BizId`; a refusal is 200 with another `Code` and no `BizId`,
 /// or, from the gateway, 4xx or 5xx with a `Code`. 502 and 504 come from something in front of the vendor, and 3xx
 /// from nobody that we know; what happened behind them is not known.
+///
+/// A pause that the vendor asks for counts in units of `pause_unit_ms` milliseconds.
 #[must_use]
-pub fn interpret(answer: &Answer) -> Verdict {
+pub fn interpret(answer: &Answer, pause_unit_ms: u32) -> Verdict {
     let status = answer.status;
     let by_status = || by_status(status);
     if !matches!(status, 200 | 400..=599) || matches!(status, 502 | 504) {
@@ -161,26 +163,23 @@ pub fn interpret(answer: &Answer) -> Verdict {
             None => unknown("ok_without_id").into(),
         },
         (Some(code), None) if code != "OK" => {
-            refusal(answer, &code, &text("Message").unwrap_or_default())
+            let refusal = Refusal {
+                code: &code,
+                message: &text("Message").unwrap_or_default(),
+                status,
+                retry_after_ms: retry_after(answer, pause_unit_ms),
+            };
+            refuse(&codes::CATALOGUE, refusal)
         }
         (Some(_), Some(_)) if status == 200 => unknown("refused_with_id").into(),
         _ => by_status(),
     }
 }
 
-fn refusal(answer: &Answer, code: &str, message: &str) -> Verdict {
-    let refusal = Refusal {
-        code,
-        message,
-        status: answer.status,
-        retry_after_ms: retry_after(answer),
-    };
-    refuse(&codes::CATALOGUE, refusal)
-}
-
-fn retry_after(answer: &Answer) -> Option<u32> {
+fn retry_after(answer: &Answer, unit_ms: u32) -> Option<u32> {
     let value = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let millis: u64 = value.trim().parse().ok()?;
+    let units: u64 = value.trim().parse().ok()?;
+    let millis = units.saturating_mul(u64::from(unit_ms));
     (millis > 0).then(|| millis.clamp(100, 120_000) as u32)
 }
 
@@ -197,6 +196,10 @@ mod tests {
             headers: HeaderMap::new(),
             body: body.to_owned().into(),
         }
+    }
+
+    fn interpret(answer: &Answer) -> Verdict {
+        super::interpret(answer, 1)
     }
 
     fn detail(status: u16, body: &str) -> String {
@@ -328,6 +331,8 @@ mod tests {
         throttled
             .headers
             .insert(RETRY_AFTER, "2000".parse().unwrap());
+        assert_eq!(retry_after(&throttled, 1), Some(2_000));
+        assert_eq!(retry_after(&throttled, 1_000), Some(120_000));
         for (answer, pause) in [
             (throttled, Some(2000)),
             (answer(429, r#"{"Code":"Flow.Limited"}"#), None),

@@ -32,8 +32,8 @@ static SUBMIT: &[SubmitCode] = {
         row("10007", D::RetrySame, B::Capacity, "too many calls"),
         row("10008", D::RetrySame, B::Capacity, "too many messages a second"),
 
-        // Not the content's fault: another channel takes it in smaller calls.
-        row("10003", D::RetryOther, B::App, "too many numbers in one call: max_numbers is set too high"),
+        // The second time each goes alone.
+        row("10003", D::RetrySame, B::App, "too many numbers in one call: max_numbers is set too high"),
         row("10009", D::RetryOther, B::Channel, "a number could not be fetched (of another product)"),
 
         row(INVALID, D::PermanentRecipient, B::Recipient, "not a valid number"),
@@ -61,8 +61,8 @@ mod tests {
 
     /// The documented list by class, kept apart from the table on purpose.
     const SHEET: &str = "
-retry_same: 100 10007 10008
-retry_other: 10003 10009
+retry_same: 100 10003 10007 10008
+retry_other: 10009
 permanent_recipient: InvalidCount BlackCount
 permanent_content: 10001 10002 old.10008
 account: 1 15 10006

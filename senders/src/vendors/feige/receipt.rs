@@ -154,7 +154,7 @@ mod tests {
         let item = parse(body.as_bytes()).unwrap().receipts.remove(0);
         assert_eq!(
             (item.status, item.blame, item.code.as_str()),
-            (ReceiptStatus::Undelivered, Blame::Channel, "MK:0001")
+            (ReceiptStatus::Undelivered, Blame::Recipient, "MK:0001")
         );
     }
 

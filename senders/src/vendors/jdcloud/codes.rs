@@ -30,10 +30,11 @@ static SUBMIT: &[SubmitCode] = {
 
         row("*余量*", D::Account, B::Account, "the package is used up"),
         row("*余额*", D::Account, B::Account, "the balance is used up"),
-        row("*签名*", D::RetryOther, B::App, "the signature is not approved on this account"),
-        row("*模板*", D::RetryOther, B::App, "the template is not approved on this account, or its variables are wrong"),
+        // What no other vendor may be tried with goes before what another may have approved.
         row("*敏感*", D::PermanentContent, B::Content, "the text holds forbidden words"),
         row("*黑名单*", D::PermanentRecipient, B::Recipient, "the number is on a blacklist"),
+        row("*签名*", D::RetryOther, B::App, "the signature is not approved on this account"),
+        row("*模板*", D::RetryOther, B::App, "the template is not approved on this account, or its variables are wrong"),
         row("*号码*", D::PermanentRecipient, B::Recipient, "not a valid number, or too many messages to it"),
         row("*频*", D::RetrySame, B::Capacity, "too many calls"),
     ]
@@ -46,10 +47,14 @@ static RECEIPT: &[ReceiptCode] = {
     use ReceiptStatus as S;
     &[
         end("DELIVRD", S::Delivered, B::None, "the handset has it"),
+        end("DELIVERED", S::Delivered, B::None, "the handset has it"),
+        end("SUCCESS", S::Delivered, B::None, "the handset has it"),
         end("0", S::Delivered, B::None, "the handset has it"),
         end("ACCEPTD", S::Pending, B::None, "accepted by the carrier; wait"),
         end("EXPIRED", S::Expired, B::Recipient, "the handset was not reached in time"),
         end("UNDELIV", S::Undelivered, B::Recipient, "the handset could not be reached"),
+        end("MK:0001", S::Undelivered, B::Recipient, "no such number (not confirmed)"),
+        end("MN:0001", S::Undelivered, B::Recipient, "no such number (not confirmed)"),
         end("DELETED", S::Undelivered, B::Channel, "the carrier deleted it"),
         end("REJECTD", S::Rejected, B::Channel, "the carrier refused it"),
         end("BLACK", S::Rejected, B::Recipient, "the number is on a blacklist"),
@@ -88,6 +93,8 @@ mod tests {
             class("手机号码格式错误"),
             Some(Disposition::PermanentRecipient)
         );
+        let said = "模板变量包含敏感词";
+        assert_eq!(class(said), Some(Disposition::PermanentContent));
         assert_eq!(class("INTERNAL"), None);
     }
 }

@@ -25,6 +25,12 @@ const PATIENCE: i64 = 15 * 60 * 1_000;
 /// # Errors
 /// When it brings no list.
 pub fn fetched(answer: &Answer, id: &str) -> Result<Batch, FetchError> {
+    let items = list(answer)?;
+    Ok(items.into_iter().map(|raw| item(raw, id)).collect())
+}
+
+/// `result.data` of an answer to a question.
+pub(super) fn list(answer: &Answer) -> Result<Vec<Value>, FetchError> {
     let status = answer.status;
     let nothing = || FetchError(format!("http {status}, no list"));
     let mut reply: Value = serde_json::from_slice(&answer.body).map_err(|_| nothing())?;
@@ -38,9 +44,9 @@ pub fn fetched(answer: &Answer, id: &str) -> Result<Batch, FetchError> {
         return Err(code.unwrap_or_else(nothing));
     }
     match reply.pointer_mut("/result/data").map(Value::take) {
-        Some(Value::Array(items)) => Ok(items.into_iter().map(|raw| item(raw, id)).collect()),
-        // Nothing is known of the call yet.
-        None | Some(Value::Null) if taken == Some(true) => Ok(Batch::default()),
+        Some(Value::Array(items)) => Ok(items),
+        // Nothing is known of the call or the day yet.
+        None | Some(Value::Null) if taken == Some(true) => Ok(Vec::new()),
         _ => Err(nothing()),
     }
 }
@@ -135,8 +141,9 @@ mod tests {
     fn a_word_that_is_not_known_is_final_only_with_a_time() {
         use ReceiptStatus as S;
         for (code, at, want) in [
-            ("MK:0001", AT, S::Undelivered),
-            ("MK:0001", None, S::Pending),
+            ("MB:1026", AT, S::Undelivered),
+            ("MB:1026", None, S::Pending),
+            ("SUCCESS", None, S::Delivered),
             ("", AT, S::Unknown),
             ("", None, S::Pending),
             ("REJECTD", None, S::Rejected),

@@ -11,7 +11,9 @@ use super::codes::CATALOGUE;
 use crate::{
     vendor::{Call, Item, ItemResult, brief, unknown},
     vendors::{
-        answer::{Refusal, Verdict, by_status, is_the_vendors, lenient_text, refuse},
+        answer::{
+            Refusal, Verdict, by_status, is_the_vendors, leaves_it_open, lenient_text, refuse,
+        },
         exchange::Answer,
         several::{each, mainland, one_text, wrong_form},
         waiting::{Asked, Number},
@@ -125,7 +127,7 @@ fn gateway(error: &Value, status: u16) -> Verdict {
 fn refusal(code: &str, message: &str, status: u16) -> Verdict {
     let known = CATALOGUE.submit(code).is_some();
     match CATALOGUE.in_words(message) {
-        Some(row) if !known && status < 500 => Verdict {
+        Some(row) if !known && !leaves_it_open(status) => Verdict {
             result: AttemptResult::Rejected {
                 disposition: row.disposition,
                 blame: row.blame,

@@ -29,19 +29,19 @@ static SUBMIT: &[SubmitCode] = {
         row("*权限*", D::Account, B::Account, "the account may not send"),
         row("*IP*", D::Account, B::Account, "this machine's address is not allowed"),
 
+        row("*敏感*", D::PermanentContent, B::Content, "the text holds forbidden words"),
+        row("*黑名单*", D::PermanentRecipient, B::Recipient, "the number is on a blacklist"),
         // Of this account, not of the text: another channel may have them approved.
         row("*签名*", D::RetryOther, B::App, "the signature is missing or not approved on this account"),
         row("*模板*", D::RetryOther, B::App, "the template is not approved on this account"),
-        row("*敏感*", D::PermanentContent, B::Content, "the text holds forbidden words"),
         row("*内容*", D::PermanentContent, B::Content, "the text is not allowed"),
 
         row("*号码*", D::PermanentRecipient, B::Recipient, "not a valid number, or too many messages to it"),
-        row("*黑名单*", D::PermanentRecipient, B::Recipient, "the number is on a blacklist"),
 
         row("*频*", D::RetrySame, B::Capacity, "too many calls"),
         row("*流*", D::RetrySame, B::Capacity, "too many messages a second"),
 
-        // Why is not said. A blacklist would say so in words.
+        // No other word says why.
         row(FAILED, D::RetryOther, B::Recipient, "the number was not taken"),
     ]
 };
@@ -70,6 +70,8 @@ mod tests {
             ("IP地址未授权", Disposition::Account),
             ("短信内容未包含签名", Disposition::RetryOther),
             ("内容含有敏感词", Disposition::PermanentContent),
+            ("签名含有敏感词", Disposition::PermanentContent),
+            ("黑名单号码，模板审核中", Disposition::PermanentRecipient),
             ("手机号码错误", Disposition::PermanentRecipient),
             ("号码发送过于频繁", Disposition::PermanentRecipient),
             ("提交过于频繁", Disposition::RetrySame),

@@ -2,7 +2,8 @@
 //!
 //! Source: a public client: `qryReport` gives `msgId,mobile,state;…` with state 1 for delivered and 0 for failed,
 //! `receiveSms` gives `signature$$$$mobile$$$$text$$$$time` records joined by `####`. How an error is told from reports is not
-//! documented: an answer that is JSON or XML, or whose first record lacks its separators, brought nothing.
+//! documented: an answer that is JSON or XML, or whose first record lacks its separators, brought nothing. A push exists,
+//! of which nothing is documented: it is read by the names of fields that the account's operator gives.
 
 use jixinda_schemas::{
     Phone,
@@ -12,7 +13,10 @@ use serde_json::Value;
 
 use super::codes::CATALOGUE;
 use crate::{
-    vendor::{Batch, FetchError, InboundItem, ReceiptItem, Reported, UnreadableItem, brief},
+    vendor::{
+        Batch, FetchError, InboundItem, Push, PushError, ReceiptItem, Reported, UnreadableItem,
+        brief,
+    },
     vendors::{answer::lenient_text, exchange::Answer, times},
 };
 
@@ -39,6 +43,58 @@ pub fn messages(answer: &Answer) -> Result<Batch, FetchError> {
     collect(text.split(RECORDS), FIELDS, |record| {
         message(record).map(Reported::Inbound)
     })
+}
+
+/// What the fields of a pushed report are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushFields {
+    pub id: String,
+    pub mobile: String,
+    pub state: String,
+}
+
+impl PushFields {
+    /// Of `id,mobile,state` in the account's own words.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut names = text.split(',').map(|name| name.trim().to_owned());
+        let mut next = || names.next().filter(|name| !name.is_empty());
+        let fields = Self {
+            id: next()?,
+            mobile: next()?,
+            state: next()?,
+        };
+        names.next().is_none().then_some(fields)
+    }
+}
+
+/// Reads a push: one report as a query or a form, or one or a list of them as JSON.
+///
+/// # Errors
+/// When no report in it has a field of the number's name.
+pub fn pushed(push: &Push<'_>, names: &PushFields) -> Result<Batch, PushError> {
+    let items = match serde_json::from_slice(push.body) {
+        Ok(Value::Array(items)) => items,
+        Ok(item @ Value::Object(_)) => vec![item],
+        _ => {
+            let query = form_urlencoded::parse(push.query.unwrap_or_default().as_bytes());
+            let pairs = query.chain(form_urlencoded::parse(push.body));
+            let pairs = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
+            vec![pairs.collect()]
+        }
+    };
+    if !items.iter().any(|item| item.get(&names.mobile).is_some()) {
+        return Err(PushError::Shape("with the fields of push_fields"));
+    }
+    let item = |raw: Value| {
+        let text = |name: &str| raw.get(name).and_then(lenient_text).unwrap_or_default();
+        let (id, mobile, state) = (text(&names.id), text(&names.mobile), text(&names.state));
+        match receipt(&id, &mobile, &state, raw.clone()) {
+            Ok(receipt) => Ok(Reported::Receipt(receipt)),
+            Err(detail) => Err(UnreadableItem { detail, raw }),
+        }
+    };
+    Ok(items.into_iter().map(item).collect())
 }
 
 /// The text of an answer that can be a list.
@@ -82,6 +138,10 @@ fn report(record: &str) -> Result<ReceiptItem, String> {
     else {
         return Err("not an id, a number and a state".to_owned());
     };
+    receipt(id, mobile, state, record.into())
+}
+
+fn receipt(id: &str, mobile: &str, state: &str, raw: Value) -> Result<ReceiptItem, String> {
     let (status, blame) = match CATALOGUE.receipt(state) {
         Some(row) => (row.status, row.blame),
         None => (ReceiptStatus::Unknown, Blame::None),
@@ -98,7 +158,7 @@ fn report(record: &str) -> Result<ReceiptItem, String> {
         blame,
         segments: None,
         vendor_at: None,
-        raw: record.into(),
+        raw,
     })
 }
 
@@ -173,6 +233,45 @@ mod tests {
         assert_eq!((batch.inbound.len(), batch.unreadable.len()), (1, 1));
     }
 
+    fn push_of(query: Option<&str>, body: &[u8]) -> Result<Batch, PushError> {
+        let names = PushFields::parse("bizId, phone,result").unwrap();
+        let push = Push {
+            method: "POST",
+            target: "/",
+            query,
+            headers: &HeaderMap::new(),
+            body,
+            now: jixinda_schemas::Timestamp(0),
+        };
+        pushed(&push, &names)
+    }
+
+    #[test]
+    fn a_push_is_read_by_the_names_that_are_given() {
+        let form = "bizId=100000000000001&phone=13800138000&result=1";
+        let one = r#"{"bizId":100000000000001,"phone":"13800138000","result":1}"#;
+        for batch in [
+            push_of(Some(form), b""),
+            push_of(None, form.as_bytes()),
+            push_of(None, one.as_bytes()),
+            push_of(None, format!("[{one}]").as_bytes()),
+        ] {
+            let item = batch.unwrap().receipts.remove(0);
+            assert_eq!(item.echo.as_deref(), Some("100000000000001"));
+            assert_eq!(item.recipient.expose(), "+8613800138000");
+            assert_eq!(item.status, ReceiptStatus::Delivered);
+        }
+        let some = format!("[{one},7,{{}}]");
+        let batch = push_of(None, some.as_bytes()).unwrap();
+        assert_eq!((batch.receipts.len(), batch.unreadable.len()), (1, 2));
+        for body in [&b"msgId=1&mobile=13800138000"[..], b"", b"[]", b"7"] {
+            assert!(matches!(push_of(None, body), Err(PushError::Shape(_))));
+        }
+        for bad in ["", "a,b", "a,,c", "a,b,c,d"] {
+            assert_eq!(PushFields::parse(bad), None, "{bad}");
+        }
+    }
+
     #[test]
     fn an_error_is_no_list() {
         for (status, text) in [
@@ -192,6 +291,7 @@ mod tests {
         fn no_bytes_make_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _batch = reports(&answer(200, &body));
             let _batch = messages(&answer(200, &body));
+            let _batch = push_of(None, &body);
         }
 
         #[test]

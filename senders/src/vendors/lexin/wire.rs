@@ -184,7 +184,11 @@ pub fn interpret(answer: &Answer, call: &Call, one_text: bool) -> Vec<Verdict> {
                     let vendor_id = call.call_id.to_string();
                     all(AttemptResult::Accepted { vendor_id }.into())
                 }
-                Share::Nothing => all(refusal(FAILED)),
+                Share::Nothing => {
+                    let row = CATALOGUE.in_words(&message);
+                    let verdict = refusal(row.map_or(FAILED, |row| row.code));
+                    each(verdict, count, one_text)
+                }
                 Share::Part => all(unknown("partly_taken").into()),
             }
         }
@@ -361,6 +365,14 @@ mod tests {
             let want = (Disposition::RetryOther, Blame::Recipient, "failedNum");
             assert_eq!(refused(&result), want);
         }
+        let blacklisted = r#"{"replyCode":1,"replyMsg":"黑名单号码","succeedNum":0,"failedNum":1}"#;
+        let one = call(two().items[..1].to_vec());
+        let want = (
+            Disposition::PermanentRecipient,
+            Blame::Recipient,
+            "*黑名单*",
+        );
+        assert_eq!(refused(&results(200, blacklisted, &one)[0]), want);
         let refused_and_taken = r#"{"replyCode":0,"replyMsg":"x","succeedNum":1}"#;
         for body in [answer(1, 1).as_str(), refused_and_taken] {
             for result in results(200, body, &two()) {

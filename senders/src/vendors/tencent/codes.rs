@@ -28,6 +28,9 @@ static SUBMIT: &[SubmitCode] = {
         row("InternalError.JsonParseFail", D::RetrySame, B::Channel, "the vendor's system failed"),
         row("RequestLimitExceeded.*", D::RetrySame, B::Capacity, "too many calls"),
         row("LimitExceeded.GlobalSmsSendingRateLimit", D::RetrySame, B::Capacity, "too many messages a second"),
+        // The second time each goes alone.
+        row("LimitExceeded.PhoneNumberCountLimit", D::RetrySame, B::App, "too many numbers in one call"),
+        row("UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber", D::RetrySame, B::App, "numbers of the mainland and of abroad in one call"),
 
         row("UnsupportedOperation.UnsupportedRegion", D::RetryOther, B::None, "the region is not supported"),
         row("UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone", D::RetryOther, B::App, "a mainland template does not send abroad"),
@@ -64,8 +67,6 @@ static SUBMIT: &[SubmitCode] = {
         row("InvalidParameterValue.TemplateParameterLengthLimit", D::PermanentContent, B::Content, "a value is too long"),
         row("InvalidParameterValue.ProhibitedUseUrlInTemplateParameter", D::PermanentContent, B::Content, "a value holds a link"),
         row("MissingParameter.*", D::PermanentContent, B::App, "a parameter of the call is missing"),
-        row("LimitExceeded.PhoneNumberCountLimit", D::PermanentContent, B::App, "too many numbers in one call"),
-        row("UnsupportedOperation.ContainDomesticAndInternationalPhoneNumber", D::PermanentContent, B::App, "numbers of the mainland and of abroad in one call"),
 
         row("AuthFailure.*", D::Account, B::Account, "the key is wrong, or this machine's clock"),
         row("UnauthorizedOperation.*", D::Account, B::Account, "the account may not send: address, application, arrears or permission"),

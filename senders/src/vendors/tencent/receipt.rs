@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(item.recipient.expose(), "+8613800138000");
         assert_eq!(
             (item.status, item.blame),
-            (ReceiptStatus::Undelivered, Blame::Channel)
+            (ReceiptStatus::Undelivered, Blame::Recipient)
         );
         assert_eq!(
             item.vendor_at.unwrap().to_string(),

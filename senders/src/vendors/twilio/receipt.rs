@@ -100,11 +100,12 @@ fn verdict(status: &str, code: &str) -> Result<(ReceiptStatus, Blame), String> {
     use ReceiptStatus as S;
     Ok(match status {
         "delivered" | "read" => (S::Delivered, Blame::None),
-        "undelivered" | "failed" => CATALOGUE
-            .receipt(code)
-            .map_or((S::Undelivered, Blame::Channel), |row| {
-                (row.status, row.blame)
-            }),
+        "undelivered" | "failed" => match (CATALOGUE.receipt(code), CATALOGUE.submit(code)) {
+            (Some(row), _) => (row.status, row.blame),
+            // What would have refused the call may also come later.
+            (None, Some(row)) => (S::Rejected, row.blame),
+            (None, None) => (S::Undelivered, Blame::Channel),
+        },
         "canceled" => (S::Rejected, Blame::App),
         "accepted" | "scheduled" | "queued" | "sending" | "sent" | "partially_delivered" => {
             (S::Pending, Blame::None)
@@ -145,6 +146,19 @@ mod tests {
         );
         assert_eq!(item.vendor_id.as_deref(), Some("SMb"));
         assert_eq!(item.recipient.expose(), "+8613800138000");
+    }
+
+    #[test]
+    fn whose_fault_a_failure_is_follows_from_its_code() {
+        for (code, want) in [
+            ("30008", (ReceiptStatus::Undelivered, Blame::Channel)),
+            ("21610", (ReceiptStatus::Rejected, Blame::Recipient)),
+            ("63038", (ReceiptStatus::Rejected, Blame::Account)),
+            ("99999", (ReceiptStatus::Undelivered, Blame::Channel)),
+            ("", (ReceiptStatus::Undelivered, Blame::Channel)),
+        ] {
+            assert_eq!(verdict("failed", code), Ok(want), "{code}");
+        }
     }
 
     #[test]

@@ -31,9 +31,12 @@ fn signature(id: &str, inputs: &Value, expected: &Value) {
     let signed = sign::string_to_sign(&text(&inputs["url"]), &params);
     assert_eq!(signed, text(&expected["string_to_sign"]), "{id}");
     let signature = text(&expected["signature"]);
-    assert_eq!(sign::signature(&token, &signed), signature, "{id}");
-    assert!(sign::verify(&token, &signed, &signature), "{id}");
-    assert!(!sign::verify("another", &signed, &signature), "{id}");
+    let named = inputs["algorithm"].as_str();
+    let named = named.map(|name| format!("algorithm={name}"));
+    let by = sign::Algorithm::of(named.as_deref()).unwrap();
+    assert_eq!(sign::signature(by, &token, &signed), signature, "{id}");
+    assert!(sign::verify(by, &token, &signed, &signature), "{id}");
+    assert!(!sign::verify(by, "another", &signed, &signature), "{id}");
 }
 
 fn form(id: &str, inputs: &Value, expected: &Value) {
