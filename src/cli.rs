@@ -6,6 +6,7 @@ pub mod redrive;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use jixinda_schemas::Timestamp;
 
 use crate::roles::Role;
 
@@ -82,6 +83,13 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// Judge only what was accepted or written then or later: RFC 3339 instant, Unix seconds, or so long ago, such as
+    /// 2h. The whole log is read in any case.
+    #[arg(long, value_name = "TIME", value_parser = redrive::instant)]
+    pub since: Option<Timestamp>,
+    /// Judge only what was accepted or written before.
+    #[arg(long, value_name = "TIME", value_parser = redrive::instant)]
+    pub until: Option<Timestamp>,
     /// Nothing runs any more: a message without an outcome, or a row to come, is a fault too.
     #[arg(long)]
     pub settled: bool,

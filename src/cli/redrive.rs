@@ -264,7 +264,7 @@ fn end(text: &str) -> Result<Timestamp, String> {
     })
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = duration(text) {
         return Ok(SystemClock.now().plus_millis(-ago));
     }

@@ -49,6 +49,11 @@ const QUERY_LIMIT: Duration = Duration::from_secs(600);
 const SHOWN: usize = 20;
 
 pub(super) async fn verify(config: &Config, options: &Verify) -> anyhow::Result<ExitCode> {
+    if let (Some(since), Some(until)) = (options.since, options.until)
+        && since >= until
+    {
+        bail!("--since must lie before --until");
+    }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -67,6 +72,8 @@ pub(super) async fn verify(config: &Config, options: &Verify) -> anyhow::Result<
         now: SystemClock.now(),
         longest_ms: receipts.saturating_add(VALIDITY_MS),
         settled: options.settled,
+        since: options.since,
+        until: options.until,
     };
     let report = judge(&log, &tables, limits);
     if options.json {

@@ -53,6 +53,15 @@ async fn the_log_and_clickhouse_agree_after_load_and_what_is_planted_is_found() 
     assert!(report["rows"].as_u64().unwrap() > 4 * accepted.len() as u64);
     assert!(report["sums"].as_u64().unwrap() >= 3, "{report:#}");
 
+    // Nothing was accepted before the load, and a range that holds all of it holds all that was found.
+    let judged = |range: &[&str]| {
+        let line = [&["verify", "--settled", "--json"], range].concat();
+        let printed = platform.try_run(&line, &[]).unwrap();
+        serde_json::from_str::<Value>(&printed).unwrap()["requests"]["ended"].clone()
+    };
+    assert_eq!(judged(&["--until", "1h"]), 0);
+    assert_eq!(judged(&["--since", "1h"]), accepted.len());
+
     // A row twice, under a token of its own as every insert.
     let columns = "* FROM outcomes ORDER BY message_id LIMIT 1";
     platform

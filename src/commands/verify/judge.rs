@@ -97,6 +97,26 @@ pub(super) struct Limits {
     pub(super) longest_ms: i64,
     /// Nothing runs any more: nothing may be open or to come.
     pub(super) settled: bool,
+    /// Only what was accepted, and records that were written, from then on.
+    pub(super) since: Option<Timestamp>,
+    /// And before then.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Limits {
+    /// Whether what happened at this time is judged.
+    fn holds(&self, at: Timestamp) -> bool {
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether the whole minute that begins then (Unix seconds) is judged.
+    fn holds_minute(&self, minute: i64) -> bool {
+        let (first, last) = (
+            Timestamp(minute * 1_000),
+            Timestamp(minute * 1_000 + 59_999),
+        );
+        self.holds(first) && self.holds(last)
+    }
 }
 
 pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
@@ -107,14 +127,14 @@ pub(super) fn judge(log: &Log, tables: &Tables, limits: Limits) -> Report {
         ..Report::default()
     };
     messages(log, limits, &mut report);
-    sends(log, &mut report);
+    sends(log, limits, &mut report);
     redrives(log, limits, &mut report);
     rows(log, tables, limits, &mut report);
     if let Some(found) = &tables.sums
         && report.rows_to_come == 0
         && !is_behind(log, tables)
     {
-        sums(log, found, &mut report);
+        sums(log, found, limits, &mut report);
     }
     let unreadable = log.unreadable.iter().map(|p| Fault::Unreadable {
         record: p.to_string(),
@@ -128,11 +148,15 @@ fn messages(log: &Log, limits: Limits, report: &mut Report) {
     let mut ended: HashSet<(MessageId, Position)> = HashSet::new();
     let mut first_of: FirstOf = HashMap::new();
     for (message, end) in &log.outcomes {
-        *report.outcomes.entry(end.outcome.clone()).or_default() += 1;
         let accepted = (end.request, end.accepted_at);
         first_of.entry(*message).or_default().push(accepted);
+        let first = ended.insert((*message, end.request));
+        if !limits.holds(end.accepted_at) {
+            continue;
+        }
+        *report.outcomes.entry(end.outcome.clone()).or_default() += 1;
         let request = end.request.to_string();
-        if !ended.insert((*message, end.request)) {
+        if !first {
             report.faults.push(Fault::DuplicateOutcome {
                 message: *message,
                 request,
@@ -150,7 +174,8 @@ fn messages(log: &Log, limits: Limits, report: &mut Report) {
         }
     }
     let moved: HashSet<Position> = log.requests.values().filter_map(|r| r.moved_from).collect();
-    for (position, request) in &log.requests {
+    let judged = log.requests.iter().filter(|(_, r)| limits.holds(r.at));
+    for (position, request) in judged {
         let counted = &mut report.requests;
         if request
             .id
@@ -194,7 +219,7 @@ fn repeats(first_of: &FirstOf, request: &Request, position: &Position) -> bool {
 }
 
 /// At most one call of a message may have been taken; of `otp` one more, after one that is unknown.
-fn sends(log: &Log, report: &mut Report) {
+fn sends(log: &Log, limits: Limits, report: &mut Report) {
     // An id that was used again after its window stands for several messages, whose calls cannot be told apart.
     let mut requests: HashMap<MessageId, usize> = HashMap::new();
     for (message, _) in &log.outcomes {
@@ -217,6 +242,11 @@ fn sends(log: &Log, report: &mut Report) {
         entry.2 = claim.lane == "otp";
     }
     taken.retain(|message, _| requests.get(message).is_none_or(|n| *n == 1));
+    if limits.since.is_some() || limits.until.is_some() {
+        let asked = log.requests.values().filter(|r| limits.holds(r.at));
+        let judged: HashSet<MessageId> = asked.filter_map(|r| r.id).collect();
+        taken.retain(|message, _| judged.contains(message));
+    }
     for (message, (calls, open, otp)) in taken {
         let allowed = if otp && open > 0 { 2 } else { 1 };
         if calls > allowed {
@@ -228,7 +258,8 @@ fn sends(log: &Log, report: &mut Report) {
 /// The announcement stands in the log before what it announces. It is on another topic, and may have been written after
 /// that was read to its end.
 fn redrives(log: &Log, limits: Limits, report: &mut Report) {
-    for (position, request) in log.requests.iter().filter(|(_, r)| r.redriven) {
+    let judged = |r: &Request| r.redriven && limits.holds(r.at);
+    for (position, request) in log.requests.iter().filter(|(_, r)| judged(r)) {
         let young = limits.now.since(request.at) < BEHIND_MS && !limits.settled;
         if let Some(message) = request
             .id
@@ -258,7 +289,7 @@ fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
         };
         // Rows of a partition come in order: behind the last one they are on their way.
         let stored_to = found.keys().next_back().copied().unwrap_or(-1);
-        for (offset, (count, at)) in wanted {
+        for (offset, (count, at)) in wanted.iter().filter(|(_, (_, at))| limits.holds(*at)) {
             let there = found.get(offset).copied().unwrap_or(0);
             report.rows += u64::from(there);
             if there < *count {
@@ -274,6 +305,12 @@ fn rows(log: &Log, tables: &Tables, limits: Limits, report: &mut Report) {
         }
         let unjudged = log.unjudged.get(place);
         for (offset, there) in found.range(*first..=*last) {
+            // A record that must have none has no time here: that of its neighbour is near enough.
+            let neighbour = wanted.range(..=offset).next_back();
+            let near = neighbour.or_else(|| wanted.first_key_value());
+            if !near.is_none_or(|(_, (_, at))| limits.holds(*at)) {
+                continue;
+            }
             let judged = !unjudged.is_some_and(|of| of.contains(offset));
             if judged && *there > wanted.get(offset).map_or(0, |(rows, _)| *rows) {
                 report.faults.push(Fault::ExtraRow {
@@ -293,7 +330,7 @@ fn is_behind(log: &Log, tables: &Tables) -> bool {
 }
 
 /// Only minutes whose messages cannot have ended before the log begins.
-fn sums(log: &Log, found: &BTreeMap<Cell, i64>, report: &mut Report) {
+fn sums(log: &Log, found: &BTreeMap<Cell, i64>, limits: Limits, report: &mut Report) {
     let minute = |at: Timestamp| at.millis().div_euclid(60_000) * 60;
     let since = log.judged_since.values().max();
     let from = since.map_or(0, |since| minute(*since) + 60);
@@ -309,7 +346,8 @@ fn sums(log: &Log, found: &BTreeMap<Cell, i64>, report: &mut Report) {
         *wanted.entry(cell).or_default() += delta;
     }
     let cells: std::collections::BTreeSet<&Cell> = wanted.keys().chain(found.keys()).collect();
-    for cell in cells.into_iter().filter(|cell| cell.0 >= from) {
+    let judged = |cell: &Cell| cell.0 >= from && limits.holds_minute(cell.0);
+    for cell in cells.into_iter().filter(|cell| judged(cell)) {
         let of = |sums: &BTreeMap<Cell, i64>| sums.get(cell).copied().unwrap_or(0);
         let (in_log, in_clickhouse) = (of(&wanted), of(found));
         report.sums += 1;

@@ -81,6 +81,8 @@ fn limits(settled: bool) -> Limits {
         now: NOW,
         longest_ms: 1_000,
         settled,
+        since: None,
+        until: None,
     }
 }
 
@@ -346,4 +348,56 @@ fn a_gap_a_duplicate_row_and_a_wrong_sum_are_found() {
         ),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_range_is_judged_and_nothing_beside_it() {
+    let later = |ms: i64| NOW.plus_millis(ms);
+    // Everything that can be wrong, at one time.
+    let (mut log, mut tables) = good();
+    let again = log.outcomes[1].clone();
+    log.outcomes.push(again);
+    log.outcomes.retain(|(message, _)| *message != id(0));
+    let claim = log.claims[&(id(2), 1)].clone();
+    let second = Claim {
+        call_id: Some(9),
+        ..claim
+    };
+    log.claims.insert((id(2), 2), second);
+    log.results.insert(9, said("accepted"));
+    log.requests
+        .get_mut(&at(Topic::RequestsNotice, 2))
+        .unwrap()
+        .redriven = true;
+    let rows = tables.rows.get_mut(&(Topic::Outcomes, 0)).unwrap();
+    rows.remove(&1);
+    rows.insert(2, 2);
+    tables.sums = Some([(cell("delivered"), 7)].into());
+    let within = |since, until| {
+        let limits = Limits {
+            since,
+            until,
+            ..limits(true)
+        };
+        judge(&log, &tables, limits)
+    };
+    let all = within(None, None);
+    assert_eq!(all.faults.len(), 7, "{:#?}", all.faults);
+    for (since, until) in [
+        (Some(later(-60_000)), Some(later(60_000))),
+        (Some(later(-60_000)), None),
+        (None, Some(later(60_000))),
+    ] {
+        assert_eq!(within(since, until).faults, all.faults);
+    }
+    for (since, until) in [(Some(later(1)), None), (None, Some(NOW))] {
+        let report = within(since, until);
+        assert_eq!(report.faults, []);
+        assert_eq!((report.requests.ended, report.rows, report.sums), (0, 0, 0));
+        assert!(report.outcomes.is_empty());
+    }
+    // Half a minute has no sum.
+    let part = within(Some(NOW), Some(later(1)));
+    let sums = |f: &&Fault| matches!(f, Fault::WrongSum { .. });
+    assert_eq!(part.faults.iter().filter(sums).count(), 0);
 }
