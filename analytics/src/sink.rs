@@ -27,7 +27,11 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use self::{allowance::Allowance, insert::Inserter, lane::Lane};
+use self::{
+    allowance::Allowance,
+    insert::Inserter,
+    lane::{Lane, Sending},
+};
 use crate::{Config, Error, ddl::Server, metrics};
 
 /// Name of the role and of its consumer group.
@@ -65,21 +69,10 @@ pub(crate) struct Parts {
 
 type Key = (Topic, i32);
 
-/// A task that ends with its holder.
-struct Sending(tokio::task::AbortHandle);
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 struct Sink {
     parts: Parts,
     member: Arc<Member>,
     lanes: BTreeMap<Key, Lane>,
-    /// The inserts on their way. One of a lane that is gone ends with it: whoever announces its rows next counts them.
-    sending: BTreeMap<Key, Sending>,
     /// A rebalance is under way: what is kept comes next.
     revoked: bool,
     inserter: Arc<Inserter>,
@@ -115,7 +108,6 @@ pub(crate) fn run(parts: Parts, handle: &Handle) -> Result<(), Error> {
         parts,
         member,
         lanes: BTreeMap::new(),
-        sending: BTreeMap::new(),
         revoked: false,
         inserter,
         delivered,
@@ -228,16 +220,13 @@ impl Sink {
                 committed.metadata
             ))
         })?;
-        let key = (committed.topic, partition);
-        drop(self.sending.remove(&key));
-        self.lanes.insert(key, lane);
+        self.lanes.insert((committed.topic, partition), lane);
         Ok(())
     }
 
     fn drop_but(&mut self, kept: &[i32]) {
         self.revoked = false;
         self.lanes.retain(|(_, p), _| kept.contains(p));
-        self.sending.retain(|(_, p), _| kept.contains(p));
     }
 
     /// Another member may have held a kept partition in between; then its word counts.
@@ -287,8 +276,7 @@ impl Sink {
                     let _ = delivered.send(done).await;
                 }
             });
-            let sending = Sending(task.abort_handle());
-            drop(self.sending.insert((*topic, *partition), sending));
+            lane.sending = Some(Sending(task.abort_handle()));
         }
     }
 

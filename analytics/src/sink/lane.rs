@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jixinda_runtime::kafka::{Record, fence::Fence, member::Committed};
 use jixinda_schemas::{Topic, seal::PlatformKey};
+use tokio::task::AbortHandle;
 
 use super::{
     insert::Batch,
@@ -11,6 +12,16 @@ use super::{
     range::{Mark, Note, Range},
 };
 use crate::rows::{Rows, Table};
+
+/// A task that ends with its holder.
+#[derive(Debug)]
+pub(super) struct Sending(pub(super) AbortHandle);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -26,6 +37,8 @@ pub(super) struct Lane {
     frozen: Option<Arc<Rows>>,
     /// The closed part is with the inserter.
     sent: bool,
+    /// Its last insert. When the lane is gone, whoever announces its rows next counts them.
+    pub(super) sending: Option<Sending>,
     frozen_since: Option<i64>,
     /// What the broker last acknowledged.
     committed: Mark,
@@ -49,6 +62,7 @@ impl Lane {
             since: None,
             frozen: None,
             sent: false,
+            sending: None,
             frozen_since: None,
             committed: mark,
             paused: false,

@@ -19,22 +19,20 @@ pub fn string_to_sign(url: &str, form: &[(String, String)]) -> String {
         .fold(url.to_owned(), |text, (name, value)| text + name + value)
 }
 
-/// In base64.
+fn encoded<M: Mac + KeyInit>(key: &str, text: &str) -> String {
+    let mac = <M as KeyInit>::new_from_slice(key.as_bytes());
+    mac.map(|mac| STANDARD.encode(mac.chain_update(text).finalize().into_bytes()))
+        .unwrap_or_default()
+}
+
+/// Under the auth token, HMAC-SHA1 in base64.
 #[must_use]
 pub fn signature(auth_token: &str, string_to_sign: &str) -> String {
-    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(auth_token.as_bytes()) else {
-        return String::new();
-    };
-    mac.update(string_to_sign.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    encoded::<Hmac<Sha1>>(auth_token, string_to_sign)
 }
 
 /// Under a shared key, HMAC-SHA256 in base64.
 #[must_use]
 pub fn shared_key_signature(key: &str, string_to_sign: &str) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
-        return String::new();
-    };
-    mac.update(string_to_sign.as_bytes());
-    STANDARD.encode(mac.finalize().into_bytes())
+    encoded::<Hmac<Sha256>>(key, string_to_sign)
 }
